@@ -1,0 +1,7 @@
+//go:build unix && !linux
+
+package mem
+
+import "golang.org/x/sys/unix"
+
+const mapFlags = unix.MAP_PRIVATE | unix.MAP_ANON
