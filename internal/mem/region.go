@@ -64,9 +64,6 @@ func (r *Region) Window(addr uint64, perm Perm) (lo, n uint64) {
 	if in-r.ValueOff < r.ValueSize && r.Perm&perm == perm {
 		return r.Base + elem + r.ValueOff, r.ValueSize
 	}
-	if in-r.KeyOff < r.KeySize && perm == PermRead {
-		return r.Base + elem + r.KeyOff, r.KeySize
-	}
 	return 0, 0
 }
 

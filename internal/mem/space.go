@@ -80,8 +80,6 @@ type Layout struct {
 	// The part of an element that a program may touch with Perm.
 	ValueOff, ValueSize uint64
 	Perm                Perm
-	// A part that a program may only read; KeySize 0 means none.
-	KeyOff, KeySize uint64
 }
 
 // Alloc commits zeroed memory and makes it a region.
