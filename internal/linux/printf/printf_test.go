@@ -27,6 +27,7 @@ type testCase struct {
 	want   string
 	errno  Errno
 	length int    // of the whole text when it isn't len(want)
+	traced int    // length by the trace helpers, when their larger buffer changes it
 	size   int    // of the output buffer; 0: 4096
 	carom  string // why this row is carom's own and the kernel is not asked
 }
@@ -51,6 +52,9 @@ func (c *testCase) snprintf() int64 {
 func (c *testCase) vprintk() int64 {
 	if c.errno != 0 {
 		return -int64(c.errno)
+	}
+	if c.traced != 0 {
+		return int64(c.traced)
 	}
 	return c.snprintf() - 1
 }
@@ -228,7 +232,10 @@ var cases = []testCase{
 	{name: "cut to NUL", format: "hello\x00", size: 1, want: "\x00", length: 5},
 	{name: "cut in number", format: "%d|\x00", args: args(n(123456)), size: 4, want: "123\x00", length: 7},
 	{name: "cut in padding", format: "%10d|\x00", args: args(n(1)), size: 4, want: "   \x00", length: 11},
-	{name: "width above 24 bits", format: "%16777221d\x00", args: args(n(1)), size: 4, want: "   \x00", length: 5},
+	{name: "width above 24 bits", format: "%16777221d\x00", args: args(n(1)), size: 4, want: "   \x00", length: 8388607, carom: "Linux cuts the width to 8388607 but logs a kernel warning, so it was measured once"},
+	{name: "cut before pI4", format: "abcd%pI4|%s\x00", args: args(n(0), str("x")), size: 4, want: "abc\x00", length: 12, traced: 13},
+	{name: "cut at the end before pks", format: "abcd%pks|%d\x00", args: args(str("xyz"), n(7)), size: 5, want: "abcd\x00", length: 9},
+	{name: "cut in pks", format: "abcd%pks|%d\x00", args: args(str("xyz"), n(7)), size: 6, want: "abcdx\x00", length: 9},
 }
 
 func TestTable(t *testing.T) {
@@ -253,9 +260,123 @@ func TestTable(t *testing.T) {
 			}
 			var buf [TraceBufferSize]byte
 			text, ret, _ := p.Trace(&buf, []byte(c.format), m.values())
-			if c.size == 0 && ret != c.vprintk() {
+			if ret != c.vprintk() {
 				t.Errorf("Trace(%q) = %q, %d, want %d", c.format, text, ret, c.vprintk())
 			}
 		})
 	}
+}
+
+// traceCases are texts of the trace event, as Linux 6.18.44 shows them in
+// tracefs after "bpf_trace_printk: ", where a newline is always added.
+var traceCases = []struct {
+	format string
+	args   []arg
+	text   string
+	ret    int64
+}{
+	{"plain\x00", nil, "plain", 5},
+	{"newline\n\x00", nil, "newline\n", 8},
+	{"zero %c after\x00", args(n(0)), "zero ", 12},
+	{"cut %1100d end\x00", args(n(5)), "cut " + strings.Repeat(" ", 1019), 1108},
+	{"\x00", nil, "", 0},
+	{"value %s\x00", args(str("\x01\x1b\xc3\xa9")), "value \x01\x1b\xc3\xa9", 10},
+	{"plain", nil, "", -22},
+	{"", nil, "", -22},
+}
+
+func TestTrace(t *testing.T) {
+	for _, c := range traceCases {
+		m := memory{c.args}
+		p := &Printer{Mem: m}
+		var buf [TraceBufferSize]byte
+		text, ret, err := p.Trace(&buf, []byte(c.format), m.values())
+		if string(text) != c.text || ret != c.ret || (err != nil) != (ret < 0) {
+			t.Errorf("Trace(%q) = %q, %d, %v, want %q, %d", c.format, text, ret, err, c.text, c.ret)
+		}
+	}
+}
+
+func TestTooManyArguments(t *testing.T) {
+	_, err := new(Printer).Format(nil, []byte("a\x00"), make([]uint64, MaxArgs+1))
+	want := "format, byte 0: 13 arguments, at most 12 are allowed (EINVAL)"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// The addresses and names are of the form that Linux prints; TestKernelSymbols
+// asks it.
+func TestSymbols(t *testing.T) {
+	p := &Printer{Symbol: func(addr uint64) (Symbol, bool) {
+		switch {
+		case addr >= 0x1000 && addr < 0x1020:
+			return Symbol{"bpf_prog_a", "", addr - 0x1000, 0x20}, true
+		case addr >= 0x2000 && addr < 0x2040:
+			return Symbol{"f", "mod", addr - 0x2000, 0x40}, true
+		}
+		return Symbol{}, false
+	}}
+	out := make([]byte, 200)
+	k, err := p.Format(out, []byte("%ps %pS %pB|%pS|%ps|[%-12ps]\x00"), []uint64{0x1000, 0x1004, 0x1000 + 0x20, 0x2001, 0x2001, 0x1000})
+	want := "bpf_prog_a bpf_prog_a+0x4/0x20 bpf_prog_a+0x20/0x20|f+0x1/0x40 [mod]|f [mod]|[bpf_prog_a  ]"
+	if err != nil || string(out[:k]) != want {
+		t.Errorf("got %q, %v, want %q", out[:k], err, want)
+	}
+}
+
+func TestHashedPointers(t *testing.T) {
+	out := make([]byte, 100)
+	p := new(Printer)
+	k, _ := p.Format(out, []byte("%p %pK\x00"), []uint64{0xffff888000000000, 0xffff888000000000})
+	first := string(out[:k])
+	if len(first) != 33 || first[:8] != "00000000" || first[:16] != first[17:] {
+		t.Errorf("got %q, want twice the same 32-bit value on 16 digits", first)
+	}
+	p.Hash = func(uint64) uint32 { return 0xabc }
+	k, _ = p.Format(out, []byte("%p\x00"), []uint64{0xffff888000000000})
+	if string(out[:k]) != "0000000000000abc" {
+		t.Errorf("got %q with our own hash", out[:k])
+	}
+}
+
+func TestNoAllocation(t *testing.T) {
+	m := memory{args(str("text"), n(3))}
+	p := &Printer{Mem: m}
+	format, values := []byte("%s %d %px\x00"), append(m.values(), 7)
+	var buf [TraceBufferSize]byte
+	if got := testing.AllocsPerRun(100, func() { p.Trace(&buf, format, values) }); got != 0 {
+		t.Errorf("%v allocations per call, want 0", got)
+	}
+}
+
+// FuzzFormat checks that nothing panics, that the length does not depend on
+// the room for what Linux counts, and that Check and Format agree.
+func FuzzFormat(f *testing.F) {
+	for _, c := range cases {
+		f.Add([]byte(c.format), uint8(len(c.args)), uint64(5), "abc")
+	}
+	f.Fuzz(func(t *testing.T, format []byte, nargs uint8, value uint64, text string) {
+		a := make([]arg, nargs%14)
+		for i := range a {
+			if a[i] = n(int64(value >> i)); i%2 == 0 {
+				a[i] = str(text)
+			}
+		}
+		m := memory{a}
+		p := &Printer{Mem: m}
+		out := make([]byte, 64)
+		k, err := p.Format(out[:32], format, m.values())
+		checked := Check(format, len(a))
+		var e *Error
+		if errors.As(err, &e) && e.Errno == ENOSPC {
+			return
+		}
+		if (err != nil) != (checked != nil) {
+			t.Fatalf("Format(%q): %v, Check: %v", format, err, checked)
+		}
+		if err == nil && (k < 0 || out[min(k, 31)] != 0 || out[32] != 0) {
+			t.Fatalf("Format(%q) = %d, wrote %q", format, k, out)
+		}
+	})
 }

@@ -22,6 +22,9 @@ const (
 	flagSmall // lower-case hex
 )
 
+// maxWidth is FIELD_WIDTH_MAX: Linux cuts a larger width to it.
+const maxWidth = 1<<23 - 1
+
 // conversion is one accepted conversion of a format.
 type conversion struct {
 	verb  verb
@@ -143,6 +146,7 @@ func (s *scanner) flags(c *conversion) {
 	for c.width = 0; isDigit(s.at(s.pos)); s.pos++ {
 		c.width = c.width*10 + int32(s.at(s.pos)-'0') // wraps as the kernel's int does
 	}
+	c.width = max(-maxWidth, min(c.width, maxWidth))
 }
 
 // stringEnd: a string conversion must be followed by the end, white space or
