@@ -1,0 +1,108 @@
+package linux
+
+import "github.com/cilium/ebpf"
+
+// FieldKind says how an access to a context field is served.
+type FieldKind uint8
+
+// Kinds of context field.
+const (
+	FieldPlain      FieldKind = iota // bytes of the backing block
+	FieldPacketData                  // address of the first packet byte
+	FieldPacketEnd                   // address past the last packet byte
+	FieldPacketMeta                  // address of the metadata before the packet
+	FieldPacketLen                   // length of the packet
+	FieldPointer                     // 64-bit address stored in the backing block
+)
+
+// Access says what a program may do with a context field.
+type Access uint8
+
+// Accesses.
+const (
+	ReadOnly Access = iota
+	ReadWrite
+	Hidden // neither; the field exists in the structure only
+)
+
+// ContextField is one field as a program sees it.
+type ContextField struct {
+	Name   string
+	Off    uint32 // in the structure that programs see, bytes
+	Size   uint32 // of one access, bytes; an array is several fields
+	Back   uint32 // offset in the backing block
+	Kind   FieldKind
+	Access Access
+	Narrow bool // loads of a part are allowed (bpf_ctx_narrow_access_ok)
+}
+
+// Context is the layout of one context structure. A Context without fields is plain bytes of
+// any length, such as pt_regs or a tracepoint record.
+type Context struct {
+	Name     string
+	Size     uint32 // bytes that programs may address; 0: as long as the input
+	BackSize uint32 // bytes of the backing block
+	Fields   []ContextField
+	Writable bool // plain bytes may be written
+
+	at []uint8 // offset → index into Fields plus 1
+}
+
+func newContext(c Context) *Context {
+	c.at = make([]uint8, c.Size)
+	for i, f := range c.Fields {
+		for o := f.Off; o < f.Off+f.Size; o++ {
+			c.at[o] = uint8(i + 1)
+		}
+		c.BackSize = max(c.BackSize, f.Back+f.Size)
+	}
+	return &c
+}
+
+// Field returns the field that an access of size bytes at off falls into, nil where Linux's
+// verifier rejects the access.
+func (c *Context) Field(off, size uint32, write bool) *ContextField {
+	if off >= c.Size || c.at[off] == 0 {
+		return nil
+	}
+	f := &c.Fields[c.at[off]-1]
+	switch {
+	case f.Access == Hidden, write && f.Access != ReadWrite:
+		return nil
+	case off == f.Off && size == f.Size:
+		return f
+	case write || !f.Narrow || off+size > f.Off+f.Size || off%size != 0:
+		return nil
+	}
+	return f
+}
+
+// Contexts holds the layouts. Make it once and share it.
+type Contexts struct {
+	byType map[ebpf.ProgramType]*Context
+}
+
+// Of returns the layout for a program, nil when the type is not known.
+func (c *Contexts) Of(t ebpf.ProgramType, _ ebpf.AttachType) *Context { return c.byType[t] }
+
+// NewContexts builds the tables.
+func NewContexts() *Contexts {
+	return &Contexts{byType: map[ebpf.ProgramType]*Context{
+		ebpf.XDP: xdpMD(),
+	}}
+}
+
+// xdpMD is struct xdp_md (include/uapi/linux/bpf.h; net/core/filter.c, xdp_is_valid_access).
+func xdpMD() *Context {
+	return newContext(Context{
+		Name: "xdp_md", Size: 24,
+		Fields: []ContextField{
+			{Name: "data", Off: 0, Size: 4, Back: 0, Kind: FieldPacketData},
+			{Name: "data_end", Off: 4, Size: 4, Back: 4, Kind: FieldPacketEnd},
+			{Name: "data_meta", Off: 8, Size: 4, Back: 8, Kind: FieldPacketMeta},
+			{Name: "ingress_ifindex", Off: 12, Size: 4, Back: 12},
+			{Name: "rx_queue_index", Off: 16, Size: 4, Back: 16},
+			{Name: "egress_ifindex", Off: 20, Size: 4, Back: 20},
+		},
+	})
+}
