@@ -27,3 +27,16 @@ int entry(struct __sk_buff *skb)
 	bpf_tail_call_static(skb, &jmp_table, GOOD);
 	return 1;
 }
+
+/* The same with constant slots, which the kernel turns into direct jumps. */
+SEC("tc")
+int entry_direct(struct __sk_buff *skb)
+{
+#pragma unroll
+	for (int i = 0; i < 20; i++) {
+		bpf_tail_call_static(skb, &jmp_table, 2);
+		bpf_tail_call_static(skb, &jmp_table, 4);
+	}
+	bpf_tail_call_static(skb, &jmp_table, GOOD);
+	return 1;
+}

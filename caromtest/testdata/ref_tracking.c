@@ -5,6 +5,8 @@
 
 PROG_ARRAY(jmp_table, 1);
 
+TC_RETURNS(target, 7)
+
 static __always_inline struct bpf_sock *find(struct __sk_buff *skb)
 {
 	struct bpf_sock_tuple tuple = {};
