@@ -11,6 +11,8 @@ type function struct {
 	line    int
 	linkage btf.FuncLinkage
 	proto   *btf.FuncProto
+	// unnamed says that nothing in the text names the function, so the name is made up.
+	unnamed bool
 }
 
 // btfFunc makes the type that goes on the first instruction.

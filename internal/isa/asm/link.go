@@ -113,7 +113,8 @@ func (k *linker) functions() error {
 			return err
 		}
 	}
-	if len(s.stmts) > 0 && targets[0] == "" {
+	unnamed := len(s.stmts) > 0 && targets[0] == ""
+	if unnamed {
 		targets[0] = "main"
 	}
 	for _, f := range s.funcs {
@@ -123,7 +124,7 @@ func (k *linker) functions() error {
 		f := function{stmt: at, line: s.stmts[at].line, linkage: btf.StaticFunc, proto: defaultProto()}
 		f.name = k.freeName(targets[at])
 		if at == 0 {
-			f.linkage = btf.GlobalFunc
+			f.linkage, f.unnamed = btf.GlobalFunc, unnamed
 		}
 		s.funcs = append(s.funcs, f)
 	}

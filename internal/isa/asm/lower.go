@@ -49,15 +49,16 @@ func (s *source) instructions() (ebpfasm.Instructions, error) {
 	return out, nil
 }
 
-// markFunction names the first instruction of a function. A program of a single unnamed
-// function needs no name, and BTF only when there are several: Linux wants it for tail calls
-// in subprograms, and then for every function of the program.
+// markFunction names the first instruction of a function, unless it is the only one and the
+// text gives it no name. BTF is there when there are several functions: Linux wants it for
+// tail calls in subprograms, and then for every function of the program.
 func (s *source) markFunction(ins ebpfasm.Instruction, f function) ebpfasm.Instruction {
-	ins = ins.WithSymbol(f.name)
 	if len(s.funcs) > 1 {
 		ins = btf.WithFuncMetadata(ins, f.btfFunc())
+	} else if f.unnamed {
+		return ins
 	}
-	return ins
+	return ins.WithSymbol(f.name)
 }
 
 // rawWide joins a raw wide load with the slot behind it.

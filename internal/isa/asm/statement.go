@@ -4,7 +4,8 @@ import (
 	"github.com/carom-bpf/carom/internal/isa"
 )
 
-// statements that begin with a keyword; all others begin with a register or a store's *.
+// keyword returns the parser of a statement that begins with the word, or nil. All other
+// statements begin with a register or with the * of a store.
 func keyword(word string) func(*line, *stmt) error {
 	switch word {
 	case "goto":
@@ -162,7 +163,7 @@ func (s *stmt) setWide(src uint8, imm int64) {
 	s.Imm, s.hi = int32(imm), int32(imm>>32)
 }
 
-// movOffsets are the widths of a sign-extending move, which stand in Off.
+// movOffset gives the width of a sign-extending move, which stands in Off, or 0.
 func movOffset(cast string) int16 {
 	switch cast {
 	case "s8":
