@@ -3,6 +3,7 @@ package asm_test
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -234,6 +235,10 @@ func FuzzParse(f *testing.F) {
 		insns, err := asm.Parse(text)
 		if err == nil && insns == nil {
 			t.Error("neither a program nor an error")
+		}
+		// Whatever Parse lets through, cilium can write.
+		if err := insns.Marshal(io.Discard, binary.LittleEndian); err != nil && runtime.GOOS == "linux" {
+			t.Error(err)
 		}
 		slots, err := asm.Assemble(text)
 		if err != nil {
