@@ -1,6 +1,10 @@
 package linux
 
-import "github.com/cilium/ebpf"
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
 
 // FieldKind says how an access to a context field is served.
 type FieldKind uint8
@@ -105,4 +109,20 @@ func xdpMD() *Context {
 			{Name: "egress_ifindex", Off: 20, Size: 4, Back: 20},
 		},
 	})
+}
+
+// Describe says what is wrong with an access that Field refused.
+func (c *Context) Describe(off, size uint32, verb string) string {
+	if off >= c.Size || c.at[off] == 0 {
+		return fmt.Sprintf("%s of %d bytes at offset %d of struct %s: no field is there", verb, size, off, c.Name)
+	}
+	f := c.Fields[c.at[off]-1]
+	why := fmt.Sprintf("%s takes %d bytes at offset %d", f.Name, f.Size, f.Off)
+	switch {
+	case f.Access == Hidden:
+		why = f.Name + " is not available to this program type"
+	case verb == "write" && f.Access != ReadWrite:
+		why = f.Name + " is read-only for this program type"
+	}
+	return fmt.Sprintf("%s of %d bytes at offset %d of struct %s: %s", verb, size, off, c.Name, why)
 }

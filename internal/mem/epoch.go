@@ -9,8 +9,9 @@ import (
 // at that moment has left. A reader is a virtual CPU; entering and leaving cost one store each,
 // and unlinking never waits.
 type Epochs struct {
-	now     atomic.Uint64
-	readers atomic.Pointer[[]*Reader]
+	now        atomic.Uint64
+	generation atomic.Uint64
+	readers    atomic.Pointer[[]*Reader]
 
 	mu      sync.Mutex
 	retired []retired
@@ -91,6 +92,7 @@ func (e *Epochs) SafeBut(tag uint64, but *Reader) bool {
 // Retire runs free once no reader can hold what was unlinked before the call. It never waits:
 // free runs now, at the end of a run, or in a later call.
 func (e *Epochs) Retire(free func()) {
+	e.generation.Add(1) // before the tag, so that who enters after the tag sees it
 	tag := e.Tag()
 	e.mu.Lock()
 	e.retired = append(e.retired, retired{tag, free})
@@ -119,3 +121,7 @@ func (e *Epochs) Reclaim() {
 		free()
 	}
 }
+
+// Generation changes whenever something was handed to Retire: who entered before that may keep
+// addresses across runs that are no longer good.
+func (e *Epochs) Generation() uint64 { return e.generation.Load() }

@@ -86,3 +86,18 @@ func TestKernelSymbols(t *testing.T) {
 		t.Errorf("got %q, %v, Linux says %q", ours[:k], err, got)
 	}
 }
+
+// TestKernelPrintkArguments: bpf_trace_printk always has three arguments.
+func TestKernelPrintkArguments(t *testing.T) {
+	for format, want := range map[string]int64{"%d%d%d\x00": 3, "%d%d%d%d\x00": -22, "\x00": 0} {
+		j := &judge{t, []byte(format), args(n(1), n(2), n(3))}
+		ret, err := j.printk()
+		if err != nil || ret != want {
+			t.Errorf("bpf_trace_printk(%q) = %d, %v, want %d", format, ret, err, want)
+		}
+		var buf [TraceBufferSize]byte
+		if _, ret, _ := new(Printer).Trace(&buf, []byte(format), []uint64{1, 2, 3}); ret != want {
+			t.Errorf("Trace(%q) = %d, want %d", format, ret, want)
+		}
+	}
+}

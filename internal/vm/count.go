@@ -1,0 +1,147 @@
+package vm
+
+import (
+	"github.com/carom-bpf/carom/internal/mem"
+	"github.com/carom-bpf/carom/trace"
+)
+
+// Counters of one tail-call site lie outside the Go heap, so that native code can increment
+// them: a header, then one entry for each slot of the PROG_ARRAY.
+const (
+	edgeOutOfRange = 0 // u64, attempts with an index past the end
+	edgeLastIndex  = 8 // u64, the last such index
+	edgeSlots      = 64
+
+	slotTaken  = 0  // u64
+	slotEmpty  = 8  // u64
+	slotLimit  = 16 // u64
+	slotTarget = 24 // u64, descriptor of the program that slotTaken counts
+	slotSize   = 32
+)
+
+// edgeTable is the counters of one site and one map. A site that is reached with several maps
+// has a list.
+type edgeTable struct {
+	mapPtr uint64
+	name   string // of the map, which may be gone when the counters are read
+	base   uint64
+	slots  uint32
+	next   *edgeTable
+	// earlier holds the counts for programs that a slot held before.
+	earlier []Edge
+}
+
+// Edge is how often one tail-call site did one thing.
+type Edge struct {
+	Program *Program // makes the call
+	Insn    int
+	Map     string
+	Index   uint32
+	Reason  trace.Reason
+	Target  string // name of the program that ran next; empty for a miss
+	Count   uint64
+}
+
+func (c *CPU) edgesOf(st *state, siteNo int, mapPtr uint64) *edgeTable {
+	for e := st.edges[siteNo]; e != nil; e = e.next {
+		if e.mapPtr == mapPtr {
+			return e
+		}
+	}
+	n := mem.Load32(mapPtr + mem.MapMaxEntries)
+	base, err := c.pool.Alloc(edgeSlots + uint64(n)*slotSize)
+	if err != nil {
+		return nil // counting is best effort: without memory, the run goes on uncounted
+	}
+	e := &edgeTable{mapPtr: mapPtr, name: c.machine.mapName(mapPtr), base: base, slots: n, next: st.edges[siteNo]}
+	st.edges[siteNo] = e
+	return e
+}
+
+func (c *CPU) countHop(st *state, siteNo int, mapPtr uint64, index uint32, desc uint64) {
+	e := c.edgesOf(st, siteNo, mapPtr)
+	if e == nil {
+		return
+	}
+	slot := e.base + edgeSlots + uint64(index)*slotSize
+	if old := mem.Load64(slot + slotTarget); old != desc {
+		c.retarget(e, st, siteNo, index, slot, old)
+		mem.Store64(slot+slotTarget, desc)
+	}
+	mem.Store64(slot+slotTaken, mem.Load64(slot+slotTaken)+1)
+}
+
+// retarget moves the count of a replaced program out of the slot.
+func (c *CPU) retarget(e *edgeTable, st *state, siteNo int, index uint32, slot, old uint64) {
+	n := mem.Load64(slot + slotTaken)
+	if old == 0 || n == 0 {
+		return
+	}
+	name := "?"
+	if p, ok := c.machine.Progs.Lookup(old).(*Program); ok {
+		name = p.Name
+	}
+	e.earlier = append(e.earlier, Edge{Program: st.prog, Insn: st.prog.sites[siteNo], Map: e.name, Index: index, Target: name, Count: n})
+	mem.Store64(slot+slotTaken, 0)
+}
+
+func (c *CPU) countMiss(st *state, siteNo int, mapPtr uint64, index uint32, why trace.Reason) {
+	e := c.edgesOf(st, siteNo, mapPtr)
+	if e == nil {
+		return
+	}
+	word := e.base + edgeOutOfRange
+	switch why {
+	case trace.OutOfRange:
+		mem.Store64(e.base+edgeLastIndex, uint64(index))
+	case trace.Empty:
+		word = e.base + edgeSlots + uint64(index)*slotSize + slotEmpty
+	case trace.Limit:
+		word = e.base + edgeSlots + uint64(index)*slotSize + slotLimit
+	}
+	mem.Store64(word, mem.Load64(word)+1)
+}
+
+// Edges appends all counters that are not zero. The virtual CPU must not be running.
+func (c *CPU) Edges(dst []Edge) []Edge {
+	for _, st := range c.states {
+		if st == nil {
+			continue
+		}
+		for i := range st.edges {
+			for e := st.edges[i]; e != nil; e = e.next {
+				dst = e.append(dst, c.machine, Edge{Program: st.prog, Insn: st.prog.sites[i], Map: e.name})
+			}
+		}
+	}
+	return dst
+}
+
+func (e *edgeTable) append(dst []Edge, m *Machine, edge Edge) []Edge {
+	dst = append(dst, e.earlier...)
+	if n := mem.Load64(e.base + edgeOutOfRange); n > 0 {
+		edge.Index, edge.Reason, edge.Count = uint32(mem.Load64(e.base+edgeLastIndex)), trace.OutOfRange, n
+		dst = append(dst, edge)
+	}
+	for i := range e.slots {
+		slot := e.base + edgeSlots + uint64(i)*slotSize
+		edge.Index = i
+		if n := mem.Load64(slot + slotTaken); n > 0 {
+			taken := edge
+			taken.Count, taken.Target = n, "?"
+			if p, ok := m.Progs.Lookup(mem.Load64(slot + slotTarget)).(*Program); ok {
+				taken.Target = p.Name
+			}
+			dst = append(dst, taken)
+		}
+		if n := mem.Load64(slot + slotEmpty); n > 0 {
+			edge.Reason, edge.Count = trace.Empty, n
+			dst = append(dst, edge)
+		}
+		if n := mem.Load64(slot + slotLimit); n > 0 {
+			edge.Reason, edge.Count = trace.Limit, n
+			dst = append(dst, edge)
+		}
+	}
+	return dst
+}

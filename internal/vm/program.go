@@ -1,0 +1,153 @@
+package vm
+
+import (
+	"sort"
+
+	"github.com/carom-bpf/carom/internal/isa"
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/mem"
+	"github.com/cilium/ebpf"
+)
+
+// Helper is a function that programs call by id, or a kfunc that they call by name.
+type Helper struct {
+	linux.Proto
+	// UnwindOnZero ends the whole run, from any depth and with R0 = 0, when Func returns 0.
+	UnwindOnZero bool
+	// Func does the work. It returns the new R0.
+	Func func(*Call) uint64
+}
+
+// Func is one function of a program: the main program or a subprogram.
+type Func struct {
+	Name       string
+	Start, End int // instructions, End exclusive
+}
+
+// Line is the source position from which an instruction and those after it come.
+type Line struct {
+	Insn int
+	File string
+	Line int
+	Col  int
+	Text string
+}
+
+// Code is a linked program as the loader hands it over: every wide load carries its final
+// 64-bit value, every call its target.
+type Code struct {
+	Name       string
+	Type       ebpf.ProgramType
+	AttachType ebpf.AttachType
+	Insns      []isa.Insn
+	Funcs      []Func // sorted; the first one is the entry
+	Lines      []Line // sorted by Insn
+	// Helpers[insn] is what a call instruction calls; calls that are not in it go to a
+	// subprogram.
+	Helpers map[int]*Helper
+	// ByID finds helpers for calls by register.
+	ByID func(id uint32) *Helper
+	// FuncLoads holds the wide loads whose immediate is the instruction of a callback.
+	FuncLoads map[int]bool
+	// ExceptionCallback is the subprogram that handles bpf_throw, -1 for the default.
+	ExceptionCallback int
+	Names             isa.Names // for disassembly in errors
+	Context           *linux.Context
+}
+
+// Program is a decoded program. It is immutable and safe for concurrent use.
+type Program struct {
+	*Code
+	ID   uint32
+	Desc uint64 // address of the program's descriptor
+
+	machine *Machine
+	index   uint32
+	ops     []op
+	sites   []int     // instructions that make tail calls
+	calls   []*Helper // by instruction
+}
+
+// NewProgram decodes code and gives it a descriptor and an id. It never fails because of what
+// the instructions are: those that make no sense report it when they run.
+func (m *Machine) NewProgram(code *Code) (*Program, error) {
+	p := &Program{Code: code, machine: m}
+	p.ops, p.sites = decode(code)
+	p.calls = make([]*Helper, len(code.Insns))
+	for insn, h := range code.Helpers {
+		p.calls[insn] = h
+	}
+	desc, index, err := m.Progs.Add(p)
+	if err != nil {
+		return nil, err
+	}
+	p.Desc, p.index = desc, index
+	p.ID = m.lastProgID.Add(1)
+	mem.Store32(desc+mem.ProgIndex, index)
+	for insn := range code.FuncLoads {
+		p.ops[insn].imm = p.funcPointer(int(p.ops[insn].imm))
+	}
+	return p, nil
+}
+
+// Release gives up the descriptor once no run can hold it. Nothing may start the program any
+// more.
+func (p *Program) Release() {
+	p.machine.Epochs.Retire(func() { p.machine.Progs.Remove(p.index) })
+}
+
+// TailCallSites returns the instructions that make tail calls.
+func (p *Program) TailCallSites() []int { return p.sites }
+
+// LineOf returns the source position of an instruction, nil where there is none.
+func (p *Program) LineOf(insn int) *Line {
+	i := sort.Search(len(p.Lines), func(i int) bool { return p.Lines[i].Insn > insn })
+	if i == 0 {
+		return nil
+	}
+	return &p.Lines[i-1]
+}
+
+// FuncOf returns the function that an instruction belongs to, nil where there is none.
+func (p *Program) FuncOf(insn int) *Func {
+	i := sort.Search(len(p.Funcs), func(i int) bool { return p.Funcs[i].Start > insn })
+	if i == 0 {
+		return nil
+	}
+	return &p.Funcs[i-1]
+}
+
+// Disassemble returns the text of one instruction, empty when there is none.
+func (p *Program) Disassemble(insn int) string {
+	if insn < 0 || insn >= len(p.Insns) {
+		return ""
+	}
+	var next isa.Insn
+	if insn+1 < len(p.Insns) {
+		next = p.Insns[insn+1]
+	}
+	return isa.Disassemble(p.Insns[insn], next, p.Names)
+}
+
+// A function pointer in a register carries a tag that no address has, the program's index and
+// the instruction.
+const (
+	funcTag   = 0xfc << 56
+	funcShift = 32
+)
+
+func (p *Program) funcPointer(insn int) uint64 {
+	return funcTag | uint64(p.index)<<funcShift | uint64(uint32(insn))
+}
+
+func isFuncPointer(v uint64) bool { return v>>56 == funcTag>>56 }
+
+// funcOf splits a function pointer.
+func (m *Machine) funcOf(v uint64) (p *Program, insn int, ok bool) {
+	if !isFuncPointer(v) {
+		return nil, 0, false
+	}
+	p, ok = m.Progs.Object(uint32(v >> funcShift & 0xffffff)).(*Program)
+	insn = int(uint32(v))
+	return p, insn, ok && insn < len(p.Insns)
+}
