@@ -4,13 +4,18 @@ import "github.com/cilium/ebpf"
 
 func constructorOf(t ebpf.MapType) (constructor, bool) {
 	c, ok := map[ebpf.MapType]constructor{
-		ebpf.Array:       newArray,
-		ebpf.PerCPUArray: newPerCPUArray,
-		ebpf.Hash:        newHash,
-		ebpf.PerCPUHash:  newHash,
-		ebpf.LRUHash:     newHash,
-		ebpf.LRUCPUHash:  newHash,
-		ebpf.LPMTrie:     newLPM,
+		ebpf.Array:          newArray,
+		ebpf.PerCPUArray:    newPerCPUArray,
+		ebpf.Hash:           newHash,
+		ebpf.PerCPUHash:     newHash,
+		ebpf.LRUHash:        newHash,
+		ebpf.LRUCPUHash:     newHash,
+		ebpf.LPMTrie:        newLPM,
+		ebpf.ProgramArray:   newProgArray,
+		ebpf.ArrayOfMaps:    newArrayOfMaps,
+		ebpf.HashOfMaps:     newHashOfMaps,
+		ebpf.PerfEventArray: newPerfArray,
+		ebpf.RingBuf:        newRingbuf,
 	}[t]
 	return c, ok
 }
