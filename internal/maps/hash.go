@@ -309,7 +309,7 @@ func (h *hash) fill(cpu int, e, sum uint64, key, value []byte) {
 	mem.Store32(e+hashRef, 0)
 	copy(mem.Bytes(e+hashKey, uint64(h.keySize)), key)
 	if h.copies == 0 {
-		mem.CopyWords(e+h.value, value[:h.ValueSize])
+		copy(mem.Bytes(e+h.value, uint64(h.ValueSize)), value)
 		return
 	}
 	if cpu != userSpace {

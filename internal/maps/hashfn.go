@@ -33,9 +33,17 @@ func hashBytes(seed uint64, key []byte) uint64 {
 		sum = hashPair(sum, binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[8:]))
 		key = key[16:]
 	}
-	var tail [16]byte
-	copy(tail[:], key)
-	return hashPair(sum, binary.LittleEndian.Uint64(tail[:]), binary.LittleEndian.Uint64(tail[8:]))
+	// The words of what is left may overlap; together they hold every byte.
+	n := len(key)
+	switch {
+	case n >= 8:
+		return hashPair(sum, binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[n-8:]))
+	case n >= 4:
+		return hashPair(sum, uint64(binary.LittleEndian.Uint32(key)), uint64(binary.LittleEndian.Uint32(key[n-4:])))
+	case n > 0:
+		return hashWord(sum, uint64(key[0])|uint64(key[n/2])<<8|uint64(key[n-1])<<16)
+	}
+	return hashWord(sum, 0)
 }
 
 // hashSeed derives a map's seed from its definition, so that the order of iteration depends on

@@ -217,7 +217,7 @@ func (t *lpm) Update(cpu int, key, value []byte, flags uint64) linux.Errno {
 	mem.Store32(node+nodePrefix, n)
 	mem.Store32(node+nodeFork, 0)
 	copy(mem.Bytes(node+nodeData, t.dataSize), data)
-	mem.CopyWords(node+t.value, value[:t.ValueSize])
+	copy(mem.Bytes(node+t.value, uint64(t.ValueSize)), value)
 	errno := t.insert(cpu, node, n, data, flags)
 	if errno != linux.OK {
 		t.elems.release(node)
