@@ -1,10 +1,6 @@
 package linux
 
-import (
-	"fmt"
-
-	"github.com/cilium/ebpf"
-)
+import "fmt"
 
 // FieldKind says how an access to a context field is served.
 type FieldKind uint8
@@ -17,6 +13,8 @@ const (
 	FieldPacketMeta                  // address of the metadata before the packet
 	FieldPacketLen                   // length of the packet
 	FieldPointer                     // 64-bit address stored in the backing block
+	FieldShort                       // stores keep the low 16 bits only
+	FieldQueue                       // as FieldShort, and a store of 0xffff or more does nothing
 )
 
 // Access says what a program may do with a context field.
@@ -33,11 +31,12 @@ const (
 type ContextField struct {
 	Name   string
 	Off    uint32 // in the structure that programs see, bytes
-	Size   uint32 // of one access, bytes; an array is several fields
+	Size   uint32 // of one access, bytes; an array is several fields unless Any is set
 	Back   uint32 // offset in the backing block
 	Kind   FieldKind
 	Access Access
-	Narrow bool // loads of a part are allowed (bpf_ctx_narrow_access_ok)
+	Narrow bool // aligned loads of a part are allowed (bpf_ctx_narrow_access_ok)
+	Any    bool // aligned loads and stores of any size inside the field are allowed
 }
 
 // Context is the layout of one context structure. A Context without fields is plain bytes of
@@ -75,40 +74,15 @@ func (c *Context) Field(off, size uint32, write bool) *ContextField {
 		return nil
 	case off == f.Off && size == f.Size:
 		return f
+	case f.Any:
+		if off%size != 0 || off+size > f.Off+f.Size {
+			return nil
+		}
+		return f
 	case write || !f.Narrow || off+size > f.Off+f.Size || off%size != 0:
 		return nil
 	}
 	return f
-}
-
-// Contexts holds the layouts. Make it once and share it.
-type Contexts struct {
-	byType map[ebpf.ProgramType]*Context
-}
-
-// Of returns the layout for a program, nil when the type is not known.
-func (c *Contexts) Of(t ebpf.ProgramType, _ ebpf.AttachType) *Context { return c.byType[t] }
-
-// NewContexts builds the tables.
-func NewContexts() *Contexts {
-	return &Contexts{byType: map[ebpf.ProgramType]*Context{
-		ebpf.XDP: xdpMD(),
-	}}
-}
-
-// xdpMD is struct xdp_md (include/uapi/linux/bpf.h; net/core/filter.c, xdp_is_valid_access).
-func xdpMD() *Context {
-	return newContext(Context{
-		Name: "xdp_md", Size: 24,
-		Fields: []ContextField{
-			{Name: "data", Off: 0, Size: 4, Back: 0, Kind: FieldPacketData},
-			{Name: "data_end", Off: 4, Size: 4, Back: 4, Kind: FieldPacketEnd},
-			{Name: "data_meta", Off: 8, Size: 4, Back: 8, Kind: FieldPacketMeta},
-			{Name: "ingress_ifindex", Off: 12, Size: 4, Back: 12},
-			{Name: "rx_queue_index", Off: 16, Size: 4, Back: 16},
-			{Name: "egress_ifindex", Off: 20, Size: 4, Back: 20},
-		},
-	})
 }
 
 // Describe says what is wrong with an access that Field refused.
@@ -123,6 +97,8 @@ func (c *Context) Describe(off, size uint32, verb string) string {
 		why = f.Name + " is not available to this program type"
 	case verb == "write" && f.Access != ReadWrite:
 		why = f.Name + " is read-only for this program type"
+	case f.Any:
+		why = f.Name + " takes aligned accesses that stay inside it"
 	}
 	return fmt.Sprintf("%s of %d bytes at offset %d of struct %s: %s", verb, size, off, c.Name, why)
 }

@@ -24,7 +24,7 @@ const (
 	PacketMax      = 1 << 18
 	packetTailroom = 1 << 12
 
-	ctxMax     = 1 << 15
+	ctxMax     = 1 << 16
 	scratchMax = 1 << 15
 
 	// fuelSlice is how many instructions run between two looks at the budget and the context.
@@ -157,10 +157,12 @@ type Packet struct {
 	LinkLen int
 	// L2 says that data starts with the link header.
 	L2 bool
+	// NetOff is the offset of the network header in data, where L2 is set.
+	NetOff int
 	// Writable says that the program may store into the packet directly.
 	Writable bool
 	Protocol uint16 // in network byte order, as in __sk_buff
-	Hidden   int    // bytes that len counts but direct access does not reach
+	Hidden   int    // bytes behind the packet that len counts but direct access does not reach
 }
 
 // Redirect is a recorded bpf_redirect or bpf_redirect_map.

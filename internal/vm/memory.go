@@ -168,6 +168,14 @@ func (c *CPU) storeContext(p *Program, pc int, off uint32, k int, v uint64) bool
 		c.contextFault(p, pc, off, size, mem.PermWrite)
 		return false
 	}
+	switch f.Kind {
+	case linux.FieldQueue:
+		if uint32(v) >= 0xffff {
+			return true
+		}
+	case linux.FieldShort:
+		v &= 0xffff
+	}
 	back := c.ctxAddr + uint64(f.Back+off-f.Off)
 	switch k {
 	case 0:
@@ -205,7 +213,7 @@ func (c *CPU) loadPacket(p *Program, pc int, off int64, k int) (uint64, bool) {
 		link := data
 		net := data
 		if c.Packet.L2 {
-			net += linkHeader
+			net += uint64(c.Packet.NetOff)
 		} else {
 			link -= uint64(c.Packet.LinkLen)
 		}
@@ -220,6 +228,9 @@ func (c *CPU) loadPacket(p *Program, pc int, off int64, k int) (uint64, bool) {
 	}
 	n := uint64(1) << k
 	addr := start + uint64(off)
+	if start == data {
+		end += uint64(c.Packet.Hidden)
+	}
 	if addr+n > end || off < 0 {
 		return 0, false
 	}
@@ -232,8 +243,6 @@ func (c *CPU) loadPacket(p *Program, pc int, off int64, k int) (uint64, bool) {
 	}
 	return uint64(binary.BigEndian.Uint32(b)), true
 }
-
-const linkHeader = 14 // ETH_HLEN
 
 // Check returns whether the running program may access n bytes at addr with perm.
 func (c *CPU) Check(addr, n uint64, perm mem.Perm) bool {
