@@ -115,6 +115,9 @@ func (c *Common) Freeze() linux.Errno {
 // Frozen reports whether Freeze was called.
 func (c *Common) Frozen() bool { return c.frozen.Load() }
 
+// MapName is the map's name.
+func (c *Common) MapName() string { return c.Name }
+
 // Info implements Map.
 func (c *Common) Info() *Common { return c }
 

@@ -33,8 +33,7 @@ type Line struct {
 	Text string
 }
 
-// Code is a linked program as the loader hands it over: every wide load carries its final
-// 64-bit value, every call its target.
+// Code is a linked program as the loader hands it over.
 type Code struct {
 	Name       string
 	Type       ebpf.ProgramType
@@ -47,8 +46,11 @@ type Code struct {
 	Helpers map[int]*Helper
 	// ByID finds helpers for calls by register.
 	ByID func(id uint32) *Helper
-	// FuncLoads holds the wide loads whose immediate is the instruction of a callback.
-	FuncLoads map[int]bool
+	// Wide[insn] is what a wide load puts into its register, where that is not its immediate:
+	// the address of a map or of a value in one.
+	Wide map[int]uint64
+	// FuncLoads[insn] is the first instruction of the callback whose address a wide load takes.
+	FuncLoads map[int]int
 	// ExceptionCallback is the subprogram that handles bpf_throw, -1 for the default.
 	ExceptionCallback int
 	Names             isa.Names // for disassembly in errors
@@ -84,8 +86,11 @@ func (m *Machine) NewProgram(code *Code) (*Program, error) {
 	p.Desc, p.index = desc, index
 	p.ID = m.lastProgID.Add(1)
 	mem.Store32(desc+mem.ProgIndex, index)
-	for insn := range code.FuncLoads {
-		p.ops[insn].imm = p.funcPointer(int(p.ops[insn].imm))
+	for insn, v := range code.Wide {
+		p.ops[insn].imm = v
+	}
+	for insn, target := range code.FuncLoads {
+		p.ops[insn].imm = p.funcPointer(target)
 	}
 	return p, nil
 }
@@ -126,7 +131,9 @@ func (p *Program) Disassemble(insn int) string {
 	if insn+1 < len(p.Insns) {
 		next = p.Insns[insn+1]
 	}
-	return isa.Disassemble(p.Insns[insn], next, p.Names)
+	names := p.Names
+	names.PC = insn
+	return isa.Disassemble(p.Insns[insn], next, names)
 }
 
 // A function pointer in a register carries a tag that no address has, the program's index and
