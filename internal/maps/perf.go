@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/linux"
 )
 
@@ -275,19 +276,10 @@ func resize(b []byte, n int) []byte {
 	return b[:n]
 }
 
-// PerfRecord is a sample or a count of lost samples.
-type PerfRecord struct {
-	// CPU is the virtual CPU that wrote the record.
-	CPU int
-	// RawSample is what the program has written, followed by 0 to 7 bytes of zero padding, as
-	// Linux rounds samples so that their length plus 4 is a multiple of 8.
-	RawSample []byte
-	// LostSamples is how many samples were dropped before the next one because the buffer was
-	// full. RawSample is empty then.
-	LostSamples uint64
-	// Remaining is the least number of bytes that are left in the buffer of this CPU.
-	Remaining int
-}
+// PerfRecord is a sample or a count of lost samples. RawSample is what the program has written,
+// followed by 0 to 7 bytes of zero padding, as Linux rounds samples so that their length plus 4
+// is a multiple of 8; it is empty where LostSamples is not 0.
+type PerfRecord = engine.PerfRecord
 
 // PerfOptions control when a reader wakes up. At most one of them may be set.
 type PerfOptions struct {

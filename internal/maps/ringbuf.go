@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/mem"
 )
@@ -236,12 +237,8 @@ func (r *Ringbuf) Close() {
 	r.region.Free()
 }
 
-// RingbufRecord is one record of a ring buffer.
-type RingbufRecord struct {
-	RawSample []byte
-	// Remaining is the least number of bytes, headers included, that are left in the buffer.
-	Remaining int
-}
+// RingbufRecord is one record of a ring buffer. Remaining counts bytes with headers.
+type RingbufRecord = engine.RingbufRecord
 
 // RingbufReader reads the records of a ring buffer in the order of their reservation. Its methods
 // mirror ringbuf.Reader of cilium/ebpf. Several readers of one map share its records.
