@@ -24,6 +24,10 @@ const (
 	ArgConstString                  // a constant string in a read-only map
 	ArgLong                         // pointer to a long, to write
 	ArgInt                          // pointer to an int, to write
+	ArgCtxOrNull                    // the context pointer, or NULL
+	ArgMemOutOrNull                 // as ArgMemOut, or NULL
+	ArgSpinLock                     // pointer to a struct bpf_spin_lock in a map value
+	ArgIter                         // pointer to an open-coded iterator on the stack
 )
 
 // RetType is what a helper leaves in R0 (enum bpf_return_type, include/linux/bpf.h).

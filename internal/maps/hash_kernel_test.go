@@ -86,7 +86,9 @@ func newBoth(t *testing.T, s Spec) *both {
 	return &both{t, hashMap(t, hashHost(t, cpus), s), kernelMap(t, s), cpus}
 }
 
-func (b *both) perCPU() bool { return b.m.Info().Type == ebpf.PerCPUHash || b.m.Info().Type == ebpf.LRUCPUHash }
+func (b *both) perCPU() bool {
+	return b.m.Info().Type == ebpf.PerCPUHash || b.m.Info().Type == ebpf.LRUCPUHash
+}
 
 // value makes a value of 8 bytes for each copy.
 func (b *both) value(v uint64) (sys []byte, kernel any) {
@@ -324,4 +326,3 @@ func updateThenRead(fd int) asm.Instructions {
 	insns = append(insns, update(22)...)
 	return append(insns, asm.LoadMem(asm.R0, asm.R6, 0, asm.DWord), asm.Return().WithSymbol("out"))
 }
-

@@ -235,6 +235,38 @@ func TestHashForEachDelete(t *testing.T) {
 	h.Epochs.Leave(h.Readers[0])
 }
 
+// TestHashForEachReuse: an element that the callback deleted is visited if the walk stood before
+// it (hlist_nulls_for_each_entry_safe), and is not another one by then.
+func TestHashForEachReuse(t *testing.T) {
+	h := hashHost(t, 1)
+	m := hashMap(t, h, hashSpec(ebpf.Hash, 4, 4, 64))
+	fill := func() {
+		for i := range uint32(64) {
+			m.Update(0, u32(i), u32(i), 0)
+		}
+	}
+	h.Epochs.Enter(h.Readers[0])
+	fill()
+	for range 2 * minSpare { // from here on the run reuses what it retired
+		m.Update(0, u32(0), u32(0), 0)
+	}
+	m.(Iterator).ForEach(0, func(key []byte, value uint64) bool {
+		if k := binary.LittleEndian.Uint32(key); k >= 64 || mem.Load32(value) != k {
+			t.Errorf("visited key %d with value %d", k, mem.Load32(value))
+		}
+		for i := range uint32(64) {
+			m.Delete(0, u32(i))
+		}
+		for range minSpare + 200 {
+			m.Update(0, u32(1000), u32(1000), 0)
+		}
+		m.Delete(0, u32(1000))
+		fill()
+		return true
+	})
+	h.Epochs.Leave(h.Readers[0])
+}
+
 // TestHashSpare: a long run uses up the spare elements and then its own old ones, which only it
 // could still read; where others may read them, there is no memory.
 func TestHashSpare(t *testing.T) {
