@@ -19,12 +19,17 @@ const (
 // userSpace stands for bpf(2) where a virtual CPU's number is expected.
 const userSpace = -1
 
-// minSpare is how many elements beyond max_entries a map may use at least, for elements that
-// were unlinked and may still be read.
-const minSpare = 4096
-
-// firstSpare is how many of them are there from the start.
-const firstSpare = 64
+// Spare elements stand in for those that were unlinked and may still be read.
+const (
+	// firstSpare is how many there are from the start.
+	firstSpare = 64
+	// ownSpare is how many elements a run may unlink before it gets back the oldest of them,
+	// although it may have kept a pointer to it. (Linux gives it back with the next update.)
+	ownSpare = 4096
+	// maxSpare is how many bytes of them there may be. They are used up only when a run
+	// lasts while others update the map all the time.
+	maxSpare = 64 << 20
+)
 
 // elems is the element memory of one map: slabs of equal elements, a free list, and the
 // elements that were unlinked while virtual CPUs may still read them. Pages that were never
@@ -55,20 +60,30 @@ const (
 	poolEnd     = 24 // u64, end of its slab
 	poolValues  = 32 // u64, per-CPU values of poolNext
 	poolTotal   = 40 // u64, elements in all slabs
-	poolRetired = 48 // queues {first, last u64}: of user space, then of each virtual CPU
-	queueSize   = 16
+	poolRetired = 48 // queues: of user space, then of each virtual CPU
 )
 
-// newElems makes room for first elements; more slabs follow up to limit.
-func newElems(h *Host, e *elems, first, limit uint64) error {
-	e.host, e.limit = h, limit
+// A queue of retired elements, in the order of their tags.
+const (
+	queueFirst = 0  // u64
+	queueLast  = 8  // u64
+	queueLen   = 16 // u64
+	queueSize  = 24
+)
+
+// newElems makes room for entries elements and, from the start, first of them and a few spare
+// ones; more slabs follow on demand.
+func newElems(h *Host, e *elems, first, entries uint64) error {
+	e.host = h
+	perElem := e.layout.Stride + e.copies*e.values.Stride
+	e.limit = entries + max(entries, ownSpare+firstSpare, maxSpare/perElem)
 	e.walks = make([]atomic.Int32, h.CPUs)
 	r, err := h.Space.Alloc(mem.Layout{Name: e.layout.Name, Size: poolRetired + queueSize*uint64(h.CPUs+1)})
 	if err != nil {
 		return err
 	}
 	e.region, e.state = r, r.Base
-	if err := e.grow(first); err != nil {
+	if err := e.grow(first + firstSpare); err != nil {
 		e.close()
 		return err
 	}
@@ -144,9 +159,15 @@ func (p *elems) take(cpu int) uint64 {
 	}
 	// What an iteration stands on must not change into another element.
 	walking := cpu >= 0 && p.walks[cpu].Load() != 0
+	mayReuse := cpu >= 0 && !walking && cpu < len(p.host.Readers)
+	if mayReuse && mem.Load64(own+queueLen) >= ownSpare {
+		if e := p.pop(own, p.host.Readers[cpu]); e != 0 {
+			return e
+		}
+	}
 	total := mem.Load64(p.state + poolTotal)
 	if total < p.limit || walking {
-		step := max(min(total, minSpare), firstSpare)
+		step := max(min(total, ownSpare), firstSpare)
 		if !walking {
 			step = min(step, p.limit-total)
 		}
@@ -154,7 +175,7 @@ func (p *elems) take(cpu int) uint64 {
 			return p.bump()
 		}
 	}
-	if cpu >= 0 && !walking && cpu < len(p.host.Readers) {
+	if mayReuse {
 		return p.pop(own, p.host.Readers[cpu])
 	}
 	return 0
@@ -180,13 +201,14 @@ func (p *elems) queue(cpu int) uint64 {
 }
 
 // pop takes the oldest element of a queue when no virtual CPU but the given one can read it.
-// A queue is in the order of tags, so no other element of it is ready where the first is not.
+// No other element of the queue is ready where the first is not.
 func (p *elems) pop(queue uint64, but *mem.Reader) uint64 {
-	e := mem.Load64(queue)
+	e := mem.Load64(queue + queueFirst)
 	if e == 0 || !p.host.Epochs.SafeBut(mem.Load64(e+elemTag), but) {
 		return 0
 	}
-	mem.Store64(queue, mem.Load64(e+elemLink))
+	mem.Store64(queue+queueFirst, mem.Load64(e+elemLink))
+	mem.Store64(queue+queueLen, mem.Load64(queue+queueLen)-1)
 	return e
 }
 
@@ -202,12 +224,13 @@ func (p *elems) retire(cpu int, e uint64) {
 	mem.Store64(e+elemTag, tag)
 	mem.Store64(e+elemLink, 0)
 	q := p.queue(cpu)
-	if mem.Load64(q) == 0 {
-		mem.Store64(q, e)
+	if mem.Load64(q+queueFirst) == 0 {
+		mem.Store64(q+queueFirst, e)
 	} else {
-		mem.Store64(mem.Load64(q+8)+elemLink, e)
+		mem.Store64(mem.Load64(q+queueLast)+elemLink, e)
 	}
-	mem.Store64(q+8, e)
+	mem.Store64(q+queueLast, e)
+	mem.Store64(q+queueLen, mem.Load64(q+queueLen)+1)
 }
 
 // release takes back an element that was never linked.

@@ -98,11 +98,11 @@ func (h *hash) allocate() error {
 	}
 	h.table, h.buckets = table, table.Base
 	entries := uint64(h.MaxEntries)
-	first := entries + firstSpare
+	first := entries
 	if h.Flags&linux.MapNoPrealloc != 0 {
-		first = firstSpare
+		first = 0
 	}
-	if err := newElems(h.host, &h.elems, first, entries+max(entries, minSpare)); err != nil {
+	if err := newElems(h.host, &h.elems, first, entries); err != nil {
 		table.Free()
 		return err
 	}

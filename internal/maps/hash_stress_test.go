@@ -99,7 +99,7 @@ func (s *stress) cpu(cpu, ops int) {
 			key := s.key(k)
 			switch op := rnd.IntN(10); {
 			case op < 3:
-				if e := s.m.Update(cpu, key, halves(k, uint64(i)), 0); e != linux.OK && e != linux.ENOMEM {
+				if e := s.m.Update(cpu, key, halves(k, uint64(i)), 0); e != linux.OK {
 					s.Errorf("update: %v", e)
 				}
 			case op == 3 && !(s.stable && k == 0):

@@ -247,9 +247,10 @@ func TestHashForEachReuse(t *testing.T) {
 	}
 	h.Epochs.Enter(h.Readers[0])
 	fill()
-	for range 2 * minSpare { // from here on the run reuses what it retired
+	for range 2 * ownSpare { // from here on the run reuses what it retired
 		m.Update(0, u32(0), u32(0), 0)
 	}
+	visits := 0
 	m.(Iterator).ForEach(0, func(key []byte, value uint64) bool {
 		if k := binary.LittleEndian.Uint32(key); k >= 64 || mem.Load32(value) != k {
 			t.Errorf("visited key %d with value %d", k, mem.Load32(value))
@@ -257,32 +258,41 @@ func TestHashForEachReuse(t *testing.T) {
 		for i := range uint32(64) {
 			m.Delete(0, u32(i))
 		}
-		for range minSpare + 200 {
+		for range 3 * ownSpare {
 			m.Update(0, u32(1000), u32(1000), 0)
 		}
 		m.Delete(0, u32(1000))
 		fill()
-		return true
+		visits++
+		return visits < 16
 	})
 	h.Epochs.Leave(h.Readers[0])
 }
 
-// TestHashSpare: a long run uses up the spare elements and then its own old ones, which only it
-// could still read; where others may read them, there is no memory.
+// TestHashSpare: a run gets back what it unlinked long ago, which only it could still read.
+// Where other runs may read it, the spare elements are used up first, and then there is no
+// memory.
 func TestHashSpare(t *testing.T) {
+	const most = 4 * ownSpare
 	for _, typ := range []ebpf.MapType{ebpf.Hash, ebpf.LRUHash, ebpf.LPMTrie} {
 		h := hashHost(t, 2)
-		m := hashMap(t, h, hashSpec(typ, 8, 8, 4))
+		m := hashMap(t, h, hashSpec(typ, 8, maxSpare/ownSpare/2, 4))
+		value := make([]byte, m.Info().ValueSize)
 		h.Epochs.Enter(h.Readers[0])
-		for i := range uint64(20000) {
-			if e := m.Update(0, u64(1), u64(i), 0); e != linux.OK {
+		seen := map[uint64]bool{}
+		for i := range most {
+			if e := m.Update(0, u64(1), value, 0); e != linux.OK {
 				t.Fatalf("%s: update %d: %v", typ, i, e)
 			}
+			seen[m.Lookup(0, u64(1))] = true
+		}
+		if len(seen) < ownSpare || len(seen) > 2*ownSpare {
+			t.Errorf("%s: a run used %d elements", typ, len(seen))
 		}
 		h.Epochs.Enter(h.Readers[1])
 		var e linux.Errno
-		for i := range uint64(20000) {
-			if e = m.Update(0, u64(1), u64(i), 0); e != linux.OK {
+		for range most {
+			if e = m.Update(0, u64(1), value, 0); e != linux.OK {
 				break
 			}
 		}
@@ -290,14 +300,14 @@ func TestHashSpare(t *testing.T) {
 			t.Errorf("%s: %v while another run may read all old elements, want ENOMEM", typ, e)
 		}
 		h.Epochs.Leave(h.Readers[1])
-		if e := m.Update(0, u64(1), u64(5), 0); e != linux.OK {
+		if e := m.Update(0, u64(1), value, 0); e != linux.OK {
 			t.Errorf("%s: %v after the other run ended", typ, e)
 		}
-		if e := m.SysUpdate(u64(1), u64(6), 0); e == linux.OK {
+		if e := m.SysUpdate(u64(1), value, 0); e == linux.OK {
 			t.Errorf("%s: user space took an element that a run may read", typ)
 		}
 		h.Epochs.Leave(h.Readers[0])
-		if e := m.SysUpdate(u64(1), u64(6), 0); e != linux.OK {
+		if e := m.SysUpdate(u64(1), value, 0); e != linux.OK {
 			t.Errorf("%s: %v after all runs ended", typ, e)
 		}
 	}

@@ -85,8 +85,7 @@ func newLPM(c *Common) (Map, error) {
 		Stride: t.value + roundUp8(c.ValueSize), ValueOff: t.value, ValueSize: uint64(c.ValueSize),
 	}
 	// Each prefix may need a fork above it.
-	nodes := 2 * uint64(c.MaxEntries)
-	if err := newElems(c.host, &t.elems, min(nodes, firstSpare), nodes+max(nodes, minSpare)); err != nil {
+	if err := newElems(c.host, &t.elems, 0, 2*uint64(c.MaxEntries)); err != nil {
 		region.Free()
 		return nil, c.fail(linux.ENOMEM, "%v", err)
 	}
