@@ -4,13 +4,17 @@ import "github.com/cilium/ebpf"
 
 // Contexts holds the layouts. Make it once and share it.
 type Contexts struct {
+	AMD64   *Arch // struct pt_regs of x86-64
+	ARM64   *Arch // struct user_pt_regs of arm64
+	RawArgs *Arch // arguments of raw tracepoints
+
 	byType    map[ebpf.ProgramType]*Context
 	xdpDevmap *Context // XDP programs that run from a DEVMAP entry
 }
 
 // NewContexts builds the tables.
 func NewContexts() *Contexts {
-	c := &Contexts{xdpDevmap: xdpMD(ReadOnly)}
+	c := &Contexts{AMD64: amd64Regs(), ARM64: arm64Regs(), RawArgs: rawArgs(), xdpDevmap: xdpMD(ReadOnly)}
 	c.byType = map[ebpf.ProgramType]*Context{
 		ebpf.XDP:                   xdpMD(Hidden),
 		ebpf.Kprobe:                {Name: "pt_regs", Writable: true},

@@ -157,8 +157,10 @@ type Packet struct {
 	LinkLen int
 	// L2 says that data starts with the link header.
 	L2 bool
-	// NetOff is the offset of the network header in data, where L2 is set.
+	// NetOff is the offset of the network header in data.
 	NetOff int
+	// CsumLevel is 1 + skb->csum_level where the checksum is known to be good, else 0.
+	CsumLevel int
 	// Writable says that the program may store into the packet directly.
 	Writable bool
 	Protocol uint16 // in network byte order, as in __sk_buff

@@ -210,13 +210,8 @@ func (c *CPU) loadPacket(p *Program, pc int, off int64, k int) (uint64, bool) {
 	_, data, end := c.PacketBounds()
 	start := data
 	if off < 0 {
-		link := data
-		net := data
-		if c.Packet.L2 {
-			net += uint64(c.Packet.NetOff)
-		} else {
-			link -= uint64(c.Packet.LinkLen)
-		}
+		link := data - uint64(c.Packet.LinkLen)
+		net := data + uint64(c.Packet.NetOff)
 		switch {
 		case off >= netOff:
 			start, off = net, off-netOff
