@@ -107,7 +107,7 @@ func (e *Error) Unwrap() error { return e.Errno }
 // Freeze makes the map read-only for user space (BPF_MAP_FREEZE).
 func (c *Common) Freeze() linux.Errno {
 	if c.frozen.Swap(true) {
-		return linux.EBUSY
+		return linux.EPERM
 	}
 	return linux.OK
 }

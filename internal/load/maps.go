@@ -1,0 +1,102 @@
+package load
+
+import (
+	"encoding"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/maps"
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// MapSpec converts a map definition and fills in what loaders usually leave out, as cilium/ebpf
+// does: sizes of maps of maps and perf event arrays, whose entries are one for each CPU.
+func MapSpec(name string, spec *ebpf.MapSpec, cpus int) (*maps.Spec, error) {
+	if spec.Extra != nil && spec.Extra.Len() > 0 {
+		return nil, &maps.Error{Map: name, Op: "create", Errno: linux.EINVAL,
+			Reason: fmt.Sprintf("its definition has %d bytes that are not understood (an iproute2 bpf_elf_map?)", spec.Extra.Len())}
+	}
+	s := &maps.Spec{
+		Name: name, Type: spec.Type, KeySize: spec.KeySize, ValueSize: spec.ValueSize,
+		MaxEntries: spec.MaxEntries, Flags: spec.Flags,
+	}
+	switch spec.Type {
+	case ebpf.ArrayOfMaps, ebpf.HashOfMaps:
+		if s.ValueSize == 0 {
+			s.ValueSize = 4
+		}
+	case ebpf.PerfEventArray:
+		if s.KeySize == 0 {
+			s.KeySize = 4
+		}
+		if s.ValueSize == 0 {
+			s.ValueSize = 4
+		}
+		if s.MaxEntries == 0 || s.MaxEntries > uint32(cpus) {
+			s.MaxEntries = uint32(cpus)
+		}
+	}
+	if spec.InnerMap != nil && spec.InnerMap != spec {
+		inner, err := MapSpec(name+" (inner)", spec.InnerMap, cpus)
+		if err != nil {
+			return nil, err
+		}
+		s.Inner = inner
+	}
+	return s, nil
+}
+
+// Bytes gives the little-endian bytes of a key or value in a spec.
+func Bytes(v any, size int) ([]byte, error) {
+	var b []byte
+	var err error
+	switch v := v.(type) {
+	case []byte:
+		b = v
+	case string:
+		b = []byte(v)
+	case encoding.BinaryMarshaler:
+		b, err = v.MarshalBinary()
+	default:
+		b, err = binary.Append(nil, binary.LittleEndian, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(b) != size {
+		return nil, fmt.Errorf("%T has %d bytes, the map needs %d: %w", v, len(b), size, linux.EINVAL)
+	}
+	return b, nil
+}
+
+// Targets lists the BTF that CO-RE relocations of a spec may be resolved against: what the
+// caller gave; else the running kernel's; else the object's own.
+func Targets(spec *ebpf.CollectionSpec, given *btf.Spec) []*btf.Spec {
+	if given != nil {
+		return []*btf.Spec{given}
+	}
+	if !usesCORE(spec) {
+		return nil
+	}
+	if kernel, err := btf.LoadKernelSpec(); err == nil {
+		return []*btf.Spec{kernel}
+	}
+	if spec.Types != nil {
+		return []*btf.Spec{spec.Types}
+	}
+	return nil
+}
+
+// usesCORE saves reading the kernel's BTF, which takes long, for objects that need it.
+func usesCORE(spec *ebpf.CollectionSpec) bool {
+	for _, p := range spec.Programs {
+		for i := range p.Instructions {
+			if btf.CORERelocationMetadata(&p.Instructions[i]) != nil {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,132 @@
+package userspace
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/carom-bpf/carom/internal/engine"
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/vm"
+	"github.com/carom-bpf/carom/trace"
+	"github.com/carom-bpf/carom/world"
+)
+
+// collection implements engine.Collection.
+type collection struct {
+	host  *Host
+	opts  Options
+	world world.World
+	pool  *pool
+	cpus  []*vm.CPU
+	progs map[string]*program
+	maps  map[string]*mapHandle
+
+	closeOnce sync.Once
+}
+
+func (c *collection) Program(name string) engine.Program {
+	if p := c.progs[name]; p != nil {
+		return p
+	}
+	return nil
+}
+
+func (c *collection) Map(name string) engine.Map {
+	if m := c.maps[name]; m != nil {
+		return m
+	}
+	return nil
+}
+
+func (c *collection) ProgramNames() []string { return slices.Sorted(maps.Keys(c.progs)) }
+func (c *collection) MapNames() []string     { return slices.Sorted(maps.Keys(c.maps)) }
+func (c *collection) CPUs() int              { return len(c.cpus) }
+
+// Pin implements engine.Collection.
+func (c *collection) Pin(ctx context.Context, n int) (engine.CPU, error) {
+	if n < 0 || n >= len(c.cpus) {
+		return nil, fmt.Errorf("virtual CPU %d: the collection has %d; see Options.CPUs: %w", n, len(c.cpus), linux.EINVAL)
+	}
+	cpu, err := c.pool.wait(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return &pinned{coll: c, cpu: cpu}, nil
+}
+
+func (c *collection) SetCounting(on bool) error {
+	return c.pool.each(func(cpu *vm.CPU) { cpu.SetCounting(on) })
+}
+
+func (c *collection) SetSink(s trace.Sink) error {
+	return c.pool.each(func(cpu *vm.CPU) { cpu.SetSink(s) })
+}
+
+// Edges implements engine.Collection.
+func (c *collection) Edges() ([]engine.Edge, error) {
+	type key struct {
+		prog   *vm.Program
+		insn   int
+		m      string
+		index  uint32
+		reason trace.Reason
+		target string
+	}
+	sum := map[key]uint64{}
+	var buf []vm.Edge
+	err := c.pool.each(func(cpu *vm.CPU) {
+		buf = cpu.Edges(buf[:0])
+		for _, e := range buf {
+			k := key{e.Program, e.Insn, e.Map, e.Index, e.Reason, e.Target}
+			if e.Reason == trace.OutOfRange {
+				// Virtual CPUs may have seen different indexes; they are one row each.
+				k.target = ""
+			}
+			sum[k] += e.Count
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	edges := make([]engine.Edge, 0, len(sum))
+	for k, n := range sum {
+		e := engine.Edge{From: k.prog.Name, Insn: k.insn, Map: k.m, Index: k.index, To: k.target, Reason: k.reason, Count: n}
+		if l := k.prog.LineOf(k.insn); l != nil {
+			e.File, e.Line, e.Source = l.File, l.Line, strings.TrimSpace(l.Text)
+		}
+		edges = append(edges, e)
+	}
+	slices.SortFunc(edges, func(a, b engine.Edge) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Insn, b.Insn), cmp.Compare(a.Map, b.Map),
+			cmp.Compare(a.Index, b.Index), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.To, b.To))
+	})
+	return edges, nil
+}
+
+// Close implements engine.Collection. It waits for runs that are under way.
+func (c *collection) Close() error {
+	c.closeOnce.Do(func() {
+		if c.pool != nil {
+			c.pool.close()
+		}
+		for _, p := range c.progs {
+			_ = p.Close()
+		}
+		for _, m := range c.maps {
+			_ = m.Close()
+		}
+		for _, cpu := range c.cpus {
+			cpu.Close()
+		}
+		c.host.machine.Epochs.Reclaim()
+	})
+	return nil
+}
+
+var errNoPrograms = errors.New("the object has neither programs nor maps")

@@ -1,0 +1,167 @@
+package userspace
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"os"
+	"sync"
+
+	"github.com/carom-bpf/carom/internal/engine"
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/vm"
+)
+
+// pool hands out the virtual CPUs of a collection, the lowest free one first.
+type pool struct {
+	cpus []*vm.CPU
+
+	mu      sync.Mutex
+	free    [linux.MaxCPUs / 64]uint64
+	waiters []*waiter // first come, first served
+	closed  bool
+	idle    sync.Cond // all virtual CPUs are free
+	busy    int
+}
+
+// waiter waits for one virtual CPU, or for any when want is -1.
+type waiter struct {
+	want int
+	got  chan *vm.CPU
+}
+
+func newPool(cpus []*vm.CPU) *pool {
+	p := &pool{cpus: cpus}
+	p.idle.L = &p.mu
+	for i := range cpus {
+		p.free[i/64] |= 1 << (i % 64)
+	}
+	return p
+}
+
+var errPoolClosed = fmt.Errorf("the collection is closed: %w", os.ErrClosed)
+
+// take removes a free virtual CPU; the caller holds the lock.
+func (p *pool) take(want int) *vm.CPU {
+	if want >= 0 {
+		if p.free[want/64]&(1<<(want%64)) == 0 {
+			return nil
+		}
+	} else {
+		for i, word := range p.free {
+			if word != 0 {
+				want = i*64 + bits.TrailingZeros64(word)
+				break
+			}
+		}
+		if want < 0 {
+			return nil
+		}
+	}
+	p.free[want/64] &^= 1 << (want % 64)
+	p.busy++
+	return p.cpus[want]
+}
+
+// acquire waits for the lowest free virtual CPU.
+func (p *pool) acquire(ctx context.Context) (*vm.CPU, error) { return p.wait(ctx, -1) }
+
+func (p *pool) wait(ctx context.Context, want int) (*vm.CPU, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, errPoolClosed
+	}
+	if c := p.take(want); c != nil {
+		p.mu.Unlock()
+		return c, nil
+	}
+	w := &waiter{want: want, got: make(chan *vm.CPU, 1)}
+	p.waiters = append(p.waiters, w)
+	p.mu.Unlock()
+	select {
+	case c := <-w.got:
+		if c == nil {
+			return nil, errPoolClosed
+		}
+		return c, nil
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	for i, o := range p.waiters {
+		if o == w {
+			p.waiters = append(p.waiters[:i], p.waiters[i+1:]...)
+			p.mu.Unlock()
+			return nil, fmt.Errorf("waiting for a free virtual CPU (%d in all): %w", len(p.cpus), ctx.Err())
+		}
+	}
+	p.mu.Unlock()
+	// One was handed over at the same moment.
+	if c := <-w.got; c != nil {
+		p.release(c)
+	}
+	return nil, ctx.Err()
+}
+
+// release gives a virtual CPU to who waits for it, or makes it free.
+func (p *pool) release(c *vm.CPU) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, w := range p.waiters {
+		if w.want < 0 || w.want == c.ID {
+			p.waiters = append(p.waiters[:i], p.waiters[i+1:]...)
+			w.got <- c
+			return
+		}
+	}
+	p.free[c.ID/64] |= 1 << (c.ID % 64)
+	if p.busy--; p.busy == 0 {
+		p.idle.Broadcast()
+	}
+}
+
+// close refuses new runs and waits for those under way.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, w := range p.waiters {
+		close(w.got)
+	}
+	p.waiters = nil
+	for p.busy > 0 {
+		p.idle.Wait()
+	}
+}
+
+// each calls f with every virtual CPU while none runs.
+func (p *pool) each(f func(*vm.CPU)) error {
+	for i := range p.cpus {
+		c, err := p.wait(context.Background(), i)
+		if err != nil {
+			return err
+		}
+		f(c)
+		p.release(c)
+	}
+	return nil
+}
+
+// pinned is a reserved virtual CPU. It implements engine.CPU.
+type pinned struct {
+	coll *collection
+	cpu  *vm.CPU
+	once sync.Once
+}
+
+func (p *pinned) Number() int { return p.cpu.ID }
+
+func (p *pinned) Run(ctx context.Context, prog engine.Program, in *engine.Input, res *engine.Result) error {
+	q, ok := prog.(*program)
+	if !ok || q.coll != p.coll {
+		return fmt.Errorf("program %s is not of the collection that virtual CPU %d belongs to: %w", prog.Name(), p.cpu.ID, linux.EINVAL)
+	}
+	return q.runOn(ctx, p.cpu, in, res)
+}
+
+func (p *pinned) Release() { p.once.Do(func() { p.coll.pool.release(p.cpu) }) }
