@@ -1,0 +1,48 @@
+// Package kernel runs collections in the Linux kernel, through bpf(2) and cilium/ebpf, behind the
+// same handles as the engines in user space:
+//
+//	coll, err := carom.NewCollection(spec, &carom.Options{Engine: kernel.Engine(kernel.Options{})})
+//
+// Programs run through BPF_PROG_TEST_RUN, so what comes out is what Linux says. It needs root, or
+// CAP_BPF with CAP_PERFMON and CAP_NET_ADMIN. What only exists in user space (custom helpers,
+// counters of tail-call sites, events of single hops, registers and memory of a probed task) is
+// refused with an error that wraps carom.ErrUnsupported.
+//
+// On other systems than Linux the package builds, and everything is unsupported.
+package kernel
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/carom-bpf/carom/internal/engine"
+)
+
+// Name is the engine's name.
+const Name = "kernel"
+
+// Options say how collections are loaded. The zero value is useful.
+type Options struct {
+	// PinPath is the bpffs directory of maps that are pinned by name (LIBBPF_PIN_BY_NAME).
+	PinPath string
+	// LogLevel asks for the verifier's log also of programs that it accepts.
+	LogLevel ebpf.LogLevel
+	// LogSizeStart is the size in bytes of the first buffer for the verifier's log.
+	LogSizeStart uint32
+}
+
+// Engine returns the engine that runs programs in the Linux kernel.
+func Engine(opts Options) engine.Engine { return kernelEngine{opts} }
+
+// Available returns nil when this process may load programs into the kernel, and otherwise an
+// error that says what is missing. It creates a map and a program and removes them again.
+func Available() error { return available() }
+
+type kernelEngine struct{ opts Options }
+
+func (kernelEngine) Name() string { return Name }
+
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf("the kernel engine has no %s: %w", fmt.Sprintf(format, args...), engine.ErrUnsupported)
+}

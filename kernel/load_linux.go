@@ -1,0 +1,173 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/carom-bpf/carom/internal/engine"
+	"github.com/carom-bpf/carom/trace"
+)
+
+func available() error {
+	// Only kernels before 5.11 charge maps to RLIMIT_MEMLOCK; cilium/ebpf finds out.
+	_ = rlimit.RemoveMemlock()
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		return explain(err)
+	}
+	defer m.Close()
+	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.SchedCLS, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return explain(err)
+	}
+	return p.Close()
+}
+
+func (k kernelEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (engine.Collection, error) {
+	if spec == nil {
+		return nil, errors.New("no collection spec")
+	}
+	if opts == nil {
+		opts = &engine.Options{}
+	}
+	if len(opts.CustomHelpers) > 0 {
+		return nil, unsupported("custom helpers: %s", strings.Join(opts.CustomHelpers, ", "))
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	replacements, err := own(opts.MapReplacements)
+	if err != nil {
+		return nil, err
+	}
+	_ = rlimit.RemoveMemlock()
+	// cilium/ebpf resolves references in the instructions it is given.
+	coll, err := ebpf.NewCollectionWithOptions(spec.Copy(), ebpf.CollectionOptions{
+		Maps: ebpf.MapOptions{PinPath: k.opts.PinPath},
+		Programs: ebpf.ProgramOptions{
+			LogLevel: k.opts.LogLevel, LogSizeStart: k.opts.LogSizeStart, KernelTypes: opts.KernelTypes,
+		},
+		MapReplacements: replacements,
+	})
+	if err != nil {
+		return nil, explain(err)
+	}
+	c := &collection{cpus: cpus, programs: map[string]*program{}, maps: map[string]*kmap{}}
+	if err := c.wrap(coll, spec); err != nil {
+		coll.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// own unwraps maps that are to replace those of a spec.
+func own(replacements map[string]engine.Map) (map[string]*ebpf.Map, error) {
+	if len(replacements) == 0 {
+		return nil, nil
+	}
+	out := map[string]*ebpf.Map{}
+	for name, m := range replacements {
+		k, ok := m.(*kmap)
+		if !ok {
+			return nil, fmt.Errorf("the replacement of map %s is not a map of the kernel engine", name)
+		}
+		out[name] = k.m
+	}
+	return out, nil
+}
+
+// collection is a loaded collection. Its handles are closed one by one or all together.
+type collection struct {
+	cpus     int
+	programs map[string]*program
+	maps     map[string]*kmap
+}
+
+func (c *collection) wrap(coll *ebpf.Collection, spec *ebpf.CollectionSpec) error {
+	for name, p := range coll.Programs {
+		info, err := p.Info()
+		if err != nil {
+			return fmt.Errorf("program %s: %w", name, wrap(err))
+		}
+		id, _ := info.ID()
+		c.programs[name] = &program{p: p, name: name, id: uint32(id), attach: spec.Programs[name].AttachType}
+	}
+	for name, m := range coll.Maps {
+		w, err := newMap(m, name)
+		if err != nil {
+			return err
+		}
+		c.maps[name] = w
+	}
+	return nil
+}
+
+func (c *collection) Program(name string) engine.Program {
+	if p := c.programs[name]; p != nil {
+		return p
+	}
+	return nil
+}
+
+func (c *collection) Map(name string) engine.Map {
+	if m := c.maps[name]; m != nil {
+		return m
+	}
+	return nil
+}
+
+func (c *collection) ProgramNames() []string { return slices.Sorted(maps.Keys(c.programs)) }
+func (c *collection) MapNames() []string     { return slices.Sorted(maps.Keys(c.maps)) }
+func (c *collection) CPUs() int              { return c.cpus }
+
+// Pin returns a CPU on which runs take place. Linux has no exclusive reservation: other tasks run
+// there as well.
+func (c *collection) Pin(ctx context.Context, n int) (engine.CPU, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if n < 0 || n >= c.cpus {
+		return nil, fmt.Errorf("there is no CPU %d, the kernel has %d", n, c.cpus)
+	}
+	return cpu(n), nil
+}
+
+func (c *collection) SetCounting(on bool) error {
+	if !on {
+		return nil
+	}
+	return unsupported("counters of tail-call sites")
+}
+
+func (c *collection) SetSink(s trace.Sink) error {
+	if s == nil {
+		return nil
+	}
+	return unsupported("events of tail calls; package kernel/tracefs reads what programs print")
+}
+
+func (c *collection) Edges() ([]engine.Edge, error) {
+	return nil, unsupported("counters of tail-call sites")
+}
+
+func (c *collection) Close() error {
+	var errs []error
+	for _, name := range c.ProgramNames() {
+		errs = append(errs, c.programs[name].Close())
+	}
+	for _, name := range c.MapNames() {
+		errs = append(errs, c.maps[name].Close())
+	}
+	return errors.Join(errs...)
+}
