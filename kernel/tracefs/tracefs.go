@@ -15,8 +15,8 @@ type Line struct {
 	Text string // what it printed, without the newline that ends it
 }
 
-// header is what the kernel writes before the text: comm-tid [cpu] flags time: event:
-var header = regexp.MustCompile(`^.*-(\d+) +\[(\d+)\] .*: bpf_trace_printk: `)
+// header is what the kernel writes before the text: comm (16 characters), -tid [cpu] flags time: event:
+var header = regexp.MustCompile(`^.{16}-(\d+) +\[(\d+)\] .*?: bpf_trace_printk: `)
 
 // parse splits the text of trace_pipe into lines. Text after a newline in what a program printed
 // has no header and belongs to the line before.

@@ -8,7 +8,7 @@ import (
 func TestParse(t *testing.T) {
 	// As Linux 6.18 writes it; the second text has a newline inside and one at its end.
 	const pipe = `           <...>-1234    [001] ...11  1234.567890: bpf_trace_printk: first=11 second=22
- a-b c [0] x-77    [000] b..4.  1.000001: bpf_trace_printk: one
+     a-b c [0] x-77    [000] b..4.  1.000001: bpf_trace_printk: one
 two
 
 CPU:1 [LOST 12 EVENTS]
