@@ -8,8 +8,8 @@ import (
 // kstringMax is XATTR_SIZE_MAX, how far the string kfuncs look.
 const kstringMax = 65536
 
-// stringKfuncs read strings anywhere; memory that cannot be read gives EFAULT, an address near
-// NULL ERANGE, a string without end E2BIG (kernel/bpf/helpers.c).
+// stringKfuncs read strings anywhere; memory that cannot be read gives EFAULT, an address that is
+// none of the kernel ERANGE, a string without end E2BIG (kernel/bpf/helpers.c).
 func stringKfuncs() []vm.Helper {
 	s := linux.ArgConstString
 	return []vm.Helper{
@@ -35,22 +35,16 @@ func stringKfuncs() []vm.Helper {
 // failure is what a string kfunc returns for an error.
 func failure(e linux.Errno) uint64 { return int32Result(-int64(e)) }
 
-// nullGuard is the first page, which Linux counts as user space: such pointers are refused.
-const nullGuard = 4096
-
 // byteAt reads one byte.
 func byteAt(k *vm.Call, addr uint64) (byte, linux.Errno) {
 	if b, ok := k.Try(addr, 1); ok {
 		return b[0], linux.OK
 	}
-	return 0, linux.EFAULT
+	return 0, badAddress(k, addr, kernelSpace)
 }
 
 func strcmp(k *vm.Call, fold func(byte) byte) uint64 {
 	a, b := k.Args[0], k.Args[1]
-	if a < nullGuard || b < nullGuard {
-		return failure(linux.ERANGE)
-	}
 	for i := range uint64(kstringMax) {
 		c, errno := byteAt(k, a+i)
 		if errno != linux.OK {
@@ -81,9 +75,6 @@ func lower(c byte) byte {
 }
 
 func strlen(k *vm.Call, limit uint64) uint64 {
-	if k.Args[0] < nullGuard {
-		return failure(linux.ERANGE)
-	}
 	for i := range min(limit, kstringMax) {
 		c, errno := byteAt(k, k.Args[0]+i)
 		if errno != linux.OK {
@@ -101,9 +92,6 @@ func strlen(k *vm.Call, limit uint64) uint64 {
 
 // strchr returns where c is first found; c may be the NUL.
 func strchr(k *vm.Call, limit uint64, want byte) uint64 {
-	if k.Args[0] < nullGuard {
-		return failure(linux.ERANGE)
-	}
 	for i := range min(limit, kstringMax) {
 		c, errno := byteAt(k, k.Args[0]+i)
 		switch {

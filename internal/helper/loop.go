@@ -24,25 +24,27 @@ func loopHelpers() []vm.Helper {
 }
 
 // loop calls callback(i, ctx) until it returns other than 0, and returns how many calls it made
-// (kernel/bpf/bpf_iter.c, bpf_loop).
+// (kernel/bpf/bpf_iter.c, bpf_loop). Linux replaces a call that has one callback and no flags by
+// instructions (inline_bpf_loop, kernel/bpf/verifier.c), which compare all 64 bits of the count
+// and return E2BIG as a negative number of 32 bits; that is what programs see.
 func loop(k *vm.Call) uint64 {
-	n, fn, ctx := uint32(k.Args[0]), k.Args[1], k.Args[2]
+	n, fn, ctx := k.Args[0], k.Args[1], k.Args[2]
 	switch {
 	case k.Args[3] != 0:
 		return linux.EINVAL.Neg()
 	case n > linux.MaxLoops:
-		return linux.E2BIG.Neg()
+		return int32Result(-int64(linux.E2BIG))
 	}
 	for i := range n {
-		r0, ok := k.Invoke(fn, uint64(i), ctx)
+		r0, ok := k.Invoke(fn, i, ctx)
 		if !ok {
 			return 0
 		}
 		if r0 != 0 {
-			return uint64(i) + 1
+			return i + 1
 		}
 	}
-	return uint64(n)
+	return n
 }
 
 // walker is one bpf_for_each_map_elem. It is pooled, with its method value, so that a walk

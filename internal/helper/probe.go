@@ -10,21 +10,54 @@ import (
 // destination with zeros when they fail (kernel/trace/bpf_trace.c, mm/maccess.c). There is one
 // address space: the user and kernel forms read the same memory.
 func probeHelpers() []vm.Helper {
-	row := func(id uint32, name string, f func(*vm.Call) uint64) vm.Helper {
-		return vm.Helper{Proto: proto(id, name, linux.RetInteger, args{linux.ArgMemOut, linux.ArgSizeOrZero, linux.ArgAnything}), Func: f}
+	row := func(id uint32, name string, read func(*vm.Call, probeSpace) uint64, s probeSpace) vm.Helper {
+		return vm.Helper{
+			Proto: proto(id, name, linux.RetInteger, args{linux.ArgMemOut, linux.ArgSizeOrZero, linux.ArgAnything}),
+			Func:  func(k *vm.Call) uint64 { return read(k, s) },
+		}
 	}
 	return []vm.Helper{
-		row(4, "probe_read", probeRead),
-		row(45, "probe_read_str", func(k *vm.Call) uint64 { return probeString(k, isRunMemory(k)) }),
-		row(112, "probe_read_user", probeRead),
-		row(113, "probe_read_kernel", probeRead),
-		row(114, "probe_read_user_str", func(k *vm.Call) uint64 { return probeString(k, true) }),
-		row(115, "probe_read_kernel_str", func(k *vm.Call) uint64 { return probeString(k, false) }),
-		row(148, "copy_from_user", probeRead),
+		row(4, "probe_read", probeRead, anySpace),
+		row(45, "probe_read_str", probeString, anySpace),
+		row(112, "probe_read_user", probeRead, userSpace),
+		row(113, "probe_read_kernel", probeRead, kernelSpace),
+		row(114, "probe_read_user_str", probeString, userSpace),
+		row(115, "probe_read_kernel_str", probeString, kernelSpace),
+		row(148, "copy_from_user", probeRead, userSpace),
 	}
 }
 
-func probeRead(k *vm.Call) uint64 {
+// probeSpace is the memory that a helper means.
+type probeSpace uint8
+
+const (
+	anySpace probeSpace = iota // by the address
+	userSpace
+	kernelSpace
+)
+
+// x86-64: where user space ends, with the guard page behind it, and the bits that are equal in
+// every kernel address (arch/x86/mm/maccess.c).
+const (
+	taskSizeMax  = 1<<47 - 4096
+	signShift    = 47
+	kernelSign   = -1
+	vsyscallPage = 0xffffffffff600000
+)
+
+// badAddress is the error for an address that cannot be read: EFAULT, but ERANGE where Linux does
+// not even try to read kernel memory.
+func badAddress(k *vm.Call, addr uint64, s probeSpace) linux.Errno {
+	switch {
+	case s == userSpace, s == anySpace && addr < taskSizeMax, k.CPU.Machine().Space.Find(addr) != nil:
+		return linux.EFAULT
+	case int64(addr)>>signShift != kernelSign, addr&^4095 == vsyscallPage:
+		return linux.ERANGE
+	}
+	return linux.EFAULT
+}
+
+func probeRead(k *vm.Call, s probeSpace) uint64 {
 	dst, ok := k.Buffer(k.Args[0], uint64(uint32(k.Args[1])))
 	if !ok {
 		return 0
@@ -32,7 +65,7 @@ func probeRead(k *vm.Call) uint64 {
 	src, ok := k.Try(k.Args[2], uint64(len(dst)))
 	if !ok {
 		clear(dst)
-		return linux.EFAULT.Neg()
+		return badAddress(k, k.Args[2], s).Neg()
 	}
 	copy(dst, src)
 	return 0
@@ -48,8 +81,8 @@ func isRunMemory(k *vm.Call) bool {
 // probeString copies up to the first NUL and returns the length with it. A string that does not
 // fit is cut, and its last byte becomes the NUL. Linux copies strings of user space eight bytes
 // at a time and zeroes what follows the NUL in its word, as far as the destination holds the
-// whole word (lib/strncpy_from_user.c); wholeWords asks for that.
-func probeString(k *vm.Call, wholeWords bool) uint64 {
+// whole word (lib/strncpy_from_user.c).
+func probeString(k *vm.Call, s probeSpace) uint64 {
 	dst, ok := k.Buffer(k.Args[0], uint64(uint32(k.Args[1])))
 	if !ok || len(dst) == 0 {
 		return 0
@@ -57,7 +90,7 @@ func probeString(k *vm.Call, wholeWords bool) uint64 {
 	src, ok := k.TryString(k.Args[2], uint64(len(dst)))
 	if !ok {
 		clear(dst)
-		return linux.EFAULT.Neg()
+		return badAddress(k, k.Args[2], s).Neg()
 	}
 	n := copy(dst, src)
 	if n == len(dst) {
@@ -65,6 +98,7 @@ func probeString(k *vm.Call, wholeWords bool) uint64 {
 		return uint64(n)
 	}
 	dst[n] = 0
+	wholeWords := s == userSpace || s == anySpace && isRunMemory(k)
 	if end := n&^7 + 8; wholeWords && end <= len(dst) {
 		clear(dst[n:end])
 	}
