@@ -14,7 +14,7 @@ const pipeFlags = "b..11"
 // Pipe writes printed lines as tracefs trace_pipe shows them (kernel/trace/trace_output.c,
 // trace_print_context), and leaves out other events:
 //
-//	           carom-1       [000] b..11     1.000000: bpf_trace_printk: text
+//	carom-1       [000] b..11     1.000000: bpf_trace_printk: text
 //
 // It is safe for concurrent use.
 type Pipe struct{ lines }
