@@ -63,17 +63,6 @@ var (
 // exhausted budget, a bad instruction. It names program, instruction and source line.
 type RuntimeError = vm.Error
 
-// Helper is a helper function of the embedder's own, or one that replaces a built-in one.
-// Programs call it by its ID, or, when it is meant as a kfunc, by its Name with ID 0.
-//
-// When UnwindOnZero is set and Func returns 0, the run ends at once, from any depth of calls,
-// with R0 = 0, and Result.UnwoundBy holds the name; any other value is returned to the program.
-type Helper = vm.Helper
-
-// Call is one call of a Helper: its arguments and checked access to the program's memory. It is
-// valid until Func returns.
-type Call = vm.Call
-
 // Options say how a collection is loaded and run. The zero value is useful.
 type Options struct {
 	// Engine runs the programs; Auto when nil.
@@ -309,7 +298,7 @@ type CPU struct{ core engine.CPU }
 func (c *CPU) Number() int { return c.core.Number() }
 
 // Run is Program.RunInput on this virtual CPU. A helper that calls it for the virtual CPU it runs
-// on gets an error.
+// on gets a RuntimeError with CodeBusy. After the collection is closed, runs fail.
 func (c *CPU) Run(ctx context.Context, p *Program, in *Input, res *Result) error {
 	return c.core.Run(ctx, p.core, in, res)
 }

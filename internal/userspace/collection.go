@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/linux"
@@ -27,6 +28,11 @@ type collection struct {
 	progs map[string]*program
 	maps  map[string]*mapHandle
 
+	guards   []guard // by virtual CPU
+	sink     atomic.Pointer[trace.Sink]
+	counting atomic.Bool
+
+	closed    atomic.Bool
 	closeOnce sync.Once
 }
 
@@ -60,12 +66,24 @@ func (c *collection) Pin(ctx context.Context, n int) (engine.CPU, error) {
 	return &pinned{coll: c, cpu: cpu}, nil
 }
 
+// SetCounting implements engine.Collection.
 func (c *collection) SetCounting(on bool) error {
-	return c.pool.each(func(cpu *vm.CPU) { cpu.SetCounting(on) })
+	c.counting.Store(on)
+	return nil
 }
 
+// SetSink implements engine.Collection.
 func (c *collection) SetSink(s trace.Sink) error {
-	return c.pool.each(func(cpu *vm.CPU) { cpu.SetSink(s) })
+	c.sink.Store(&s)
+	return nil
+}
+
+// observe tells a virtual CPU what the coming run reports.
+func (c *collection) observe(cpu *vm.CPU) {
+	cpu.SetCounting(c.counting.Load())
+	if s := c.sink.Load(); s != nil {
+		cpu.SetSink(*s)
+	}
 }
 
 // Edges implements engine.Collection.
@@ -80,7 +98,7 @@ func (c *collection) Edges() ([]engine.Edge, error) {
 	}
 	sum := map[key]uint64{}
 	var buf []vm.Edge
-	err := c.pool.each(func(cpu *vm.CPU) {
+	err := c.between(func(cpu *vm.CPU) {
 		buf = cpu.Edges(buf[:0])
 		for _, e := range buf {
 			k := key{e.Program, e.Insn, e.Map, e.Index, e.Reason, e.Target}
@@ -109,11 +127,17 @@ func (c *collection) Edges() ([]engine.Edge, error) {
 	return edges, nil
 }
 
-// Close implements engine.Collection. It waits for runs that are under way.
+// Close implements engine.Collection. It waits for runs that are under way; a virtual CPU that is
+// reserved but idle does not hold it up.
 func (c *collection) Close() error {
 	c.closeOnce.Do(func() {
 		if c.pool != nil {
 			c.pool.close()
+		}
+		c.closed.Store(true)
+		for i := range c.guards {
+			c.guards[i].mu.Lock() // runs that begin after this see closed
+			c.guards[i].mu.Unlock()
 		}
 		for _, p := range c.progs {
 			_ = p.Close()

@@ -89,6 +89,7 @@ func (l *loader) makeCPUs() error {
 		l.mapHost.Readers = append(l.mapHost.Readers, cpu.Reader())
 	}
 	l.coll.pool = newPool(l.coll.cpus)
+	l.coll.guards = make([]guard, len(l.coll.cpus))
 	return nil
 }
 

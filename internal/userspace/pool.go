@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/linux"
@@ -20,8 +21,6 @@ type pool struct {
 	free    [linux.MaxCPUs / 64]uint64
 	waiters []*waiter // first come, first served
 	closed  bool
-	idle    sync.Cond // all virtual CPUs are free
-	busy    int
 }
 
 // waiter waits for one virtual CPU, or for any when want is -1.
@@ -32,7 +31,6 @@ type waiter struct {
 
 func newPool(cpus []*vm.CPU) *pool {
 	p := &pool{cpus: cpus}
-	p.idle.L = &p.mu
 	for i := range cpus {
 		p.free[i/64] |= 1 << (i % 64)
 	}
@@ -59,7 +57,6 @@ func (p *pool) take(want int) *vm.CPU {
 		}
 	}
 	p.free[want/64] &^= 1 << (want % 64)
-	p.busy++
 	return p.cpus[want]
 }
 
@@ -115,12 +112,9 @@ func (p *pool) release(c *vm.CPU) {
 		}
 	}
 	p.free[c.ID/64] |= 1 << (c.ID % 64)
-	if p.busy--; p.busy == 0 {
-		p.idle.Broadcast()
-	}
 }
 
-// close refuses new runs and waits for those under way.
+// close refuses whoever asks for a virtual CPU from now on, and who waits for one.
 func (p *pool) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,20 +123,47 @@ func (p *pool) close() {
 		close(w.got)
 	}
 	p.waiters = nil
-	for p.busy > 0 {
-		p.idle.Wait()
-	}
 }
 
-// each calls f with every virtual CPU while none runs.
-func (p *pool) each(f func(*vm.CPU)) error {
-	for i := range p.cpus {
-		c, err := p.wait(context.Background(), i)
-		if err != nil {
-			return err
+// guard says whether a virtual CPU is running. Whoever got it from the pool may run on it; others
+// take the lock to look at it between two runs.
+type guard struct {
+	mu      sync.Mutex
+	running atomic.Bool
+}
+
+// enter starts a run. It fails when one is under way on this virtual CPU, which then is the run
+// that the caller is a part of, and when the collection is closed.
+func (c *collection) enter(cpu *vm.CPU, prog string) error {
+	g := &c.guards[cpu.ID]
+	if !g.running.CompareAndSwap(false, true) {
+		return &vm.Error{Code: vm.ErrBusy, Program: prog,
+			Reason: fmt.Sprintf("virtual CPU %d is in the middle of a run; use another one", cpu.ID)}
+	}
+	g.mu.Lock()
+	if c.closed.Load() {
+		c.leave(cpu)
+		return fmt.Errorf("program %s: %w", prog, errPoolClosed)
+	}
+	return nil
+}
+
+func (c *collection) leave(cpu *vm.CPU) {
+	g := &c.guards[cpu.ID]
+	g.mu.Unlock()
+	g.running.Store(false)
+}
+
+// between calls f with every virtual CPU, each time between two runs.
+func (c *collection) between(f func(*vm.CPU)) error {
+	for i, cpu := range c.cpus {
+		c.guards[i].mu.Lock()
+		if c.closed.Load() {
+			c.guards[i].mu.Unlock()
+			return errPoolClosed
 		}
-		f(c)
-		p.release(c)
+		f(cpu)
+		c.guards[i].mu.Unlock()
 	}
 	return nil
 }
