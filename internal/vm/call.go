@@ -18,7 +18,8 @@ type Call struct {
 
 func (k *Call) begin(p *Program, pc int, r *[16]uint64) {
 	k.prog, k.pc = p, pc
-	k.Args = [5]uint64{r[1], r[2], r[3], r[4], r[5]}
+	// One by one: a composite literal is built aside and copied in wider pieces, which stalls.
+	k.Args[0], k.Args[1], k.Args[2], k.Args[3], k.Args[4] = r[1], r[2], r[3], r[4], r[5]
 }
 
 // Program returns the program that makes the call.
