@@ -234,7 +234,7 @@ type Result struct {
 	TailCalls    int           // taken, in the last repetition
 	Misses       int           // not taken, in the last repetition
 	Instructions int64         // executed in all repetitions; 0 where the engine does not count
-	Duration     time.Duration // of one repetition on average
+	Duration     time.Duration // of one repetition on average; measured when Input.Repeat is set
 	Redirect     Redirect
 	// UnwoundBy is the name of the helper that ended the run by returning 0, empty otherwise.
 	UnwoundBy string

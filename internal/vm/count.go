@@ -104,14 +104,19 @@ func (c *CPU) countMiss(st *state, siteNo int, mapPtr uint64, index uint32, why 
 
 // Edges appends all counters that are not zero. The virtual CPU must not be running.
 func (c *CPU) Edges(dst []Edge) []Edge {
+	dst = append(dst, c.gone...)
 	for _, st := range c.states {
-		if st == nil {
-			continue
+		if st != nil {
+			dst = st.appendEdges(dst, c.machine)
 		}
-		for i := range st.edges {
-			for e := st.edges[i]; e != nil; e = e.next {
-				dst = e.append(dst, c.machine, Edge{Program: st.prog, Insn: st.prog.sites[i], Map: e.name})
-			}
+	}
+	return dst
+}
+
+func (st *state) appendEdges(dst []Edge, m *Machine) []Edge {
+	for i := range st.edges {
+		for e := st.edges[i]; e != nil; e = e.next {
+			dst = e.append(dst, m, Edge{Program: st.prog, Insn: st.prog.sites[i], Map: e.name})
 		}
 	}
 	return dst

@@ -90,6 +90,7 @@ type CPU struct {
 	Redirect Redirect
 
 	counting bool
+	gone     []Edge // counts of programs that were released
 	sink     trace.Sink
 	event    trace.Event
 	rng      *rand.PCG
@@ -115,21 +116,43 @@ const (
 	stopThrow
 )
 
-// window is memory that an access of 1<<k bytes fits when addr-lo < lim[k].
+// window is memory that a program may touch: n bytes from lo on, or, when mask is a stride minus
+// one, that many bytes of elements that lie so far apart. An access of 1<<k bytes must start
+// below lim[k] in its element.
 type window struct {
-	lo  uint64
-	n   uint64
-	lim [4]uint64
+	lo   uint64
+	n    uint64
+	mask uint64
+	lim  [4]uint64
 }
 
-func (w *window) set(lo, n uint64) {
-	w.lo, w.n = lo, n
+// set makes w one piece of n bytes.
+func (w *window) set(lo, n uint64) { w.setElements(lo, n, ^uint64(0), n) }
+
+// setElements makes w a row of elements with valid bytes each.
+func (w *window) setElements(lo, n, mask, valid uint64) {
+	w.lo, w.n, w.mask = lo, n, mask
 	for k := range w.lim {
 		w.lim[k] = 0
-		if size := uint64(1) << k; n >= size {
-			w.lim[k] = n - size + 1
+		if size := uint64(1) << k; valid >= size {
+			w.lim[k] = valid - size + 1
 		}
 	}
+}
+
+// fits reports whether an access of 1<<k bytes at addr lies in the window.
+func (w *window) fits(addr, k uint64) bool {
+	off := addr - w.lo
+	return off&w.mask < w.lim[k] && off < w.n
+}
+
+// room returns how many bytes from addr on lie in its element, 0 when addr is outside.
+func (w *window) room(addr uint64) uint64 {
+	off := addr - w.lo
+	if valid := w.lim[0]; off < w.n && off&w.mask < valid {
+		return valid - off&w.mask
+	}
+	return 0
 }
 
 // state is what one virtual CPU knows about one program: for each instruction the window of its
@@ -251,36 +274,44 @@ func (c *CPU) SetCounting(on bool) { c.counting = on }
 
 func (c *CPU) frameBase(depth int) uint64 { return c.stack.Base + uint64(depth)*frameStride }
 
-// stateOf finds or makes the state for a program.
-func (c *CPU) stateOf(p *Program) *state {
-	if int(p.index) < len(c.states) {
-		if s := c.states[p.index]; s != nil && s.prog == p {
+// stateOf finds or makes the state for a program. An index is not given to another program while
+// a run can still meet the old one, and states of released programs are dropped between runs, so
+// the index alone identifies the program.
+func (c *CPU) stateOf(index uint32) *state {
+	if int(index) < len(c.states) {
+		if s := c.states[index]; s != nil {
 			return s
 		}
 	}
-	return c.newState(p)
+	return c.newState(index)
 }
 
-func (c *CPU) newState(p *Program) *state {
-	for int(p.index) >= len(c.states) {
+func (c *CPU) newState(index uint32) *state {
+	for int(index) >= len(c.states) {
 		c.states = append(c.states, nil)
 	}
+	p := c.machine.Progs.Object(index).(*Program)
 	s := &state{prog: p, sites: make([]site, len(p.ops)), edges: make([]*edgeTable, len(p.sites))}
 	for i := range s.sites {
 		s.sites[i].w = &c.none
 	}
-	c.states[p.index] = s
+	c.states[index] = s
 	return s
 }
 
-// dropHints forgets all windows, because memory that one of them shows may be gone.
+// dropHints forgets all windows, because memory that one of them shows may be gone, and the
+// states of programs that were released.
 func (c *CPU) dropHints() {
-	for _, s := range c.states {
-		if s == nil {
-			continue
-		}
-		for i := range s.sites {
-			s.sites[i].w = &c.none
+	for i, s := range c.states {
+		switch {
+		case s == nil:
+		case s.prog.released.Load():
+			c.gone = s.appendEdges(c.gone, c.machine)
+			c.states[i] = nil
+		default:
+			for i := range s.sites {
+				s.sites[i].w = &c.none
+			}
 		}
 	}
 }

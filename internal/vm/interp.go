@@ -23,7 +23,7 @@ func (c *CPU) exec(p *Program, entry int, r1, r2 uint64, floor int) uint64 {
 func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint64 {
 	var (
 		r     = *regs
-		st    = c.stateOf(prog)
+		st    = c.stateOf(prog.index)
 		ops   = prog.ops
 		sites = st.sites
 		fuel  = c.fuel
@@ -361,7 +361,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			loops--
 		case opLdxB:
 			addr := r[in.src&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[0] {
+			if w := sites[pc-1].w; w.fits(addr, 0) {
 				r[in.dst&15] = uint64(mem.Load8(addr))
 			} else if v, ok := c.loadSlow(prog, st, pc-1, addr, 0); ok {
 				r[in.dst&15] = v
@@ -370,7 +370,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			}
 		case opLdxSB:
 			addr := r[in.src&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[0] {
+			if w := sites[pc-1].w; w.fits(addr, 0) {
 				r[in.dst&15] = uint64(int64(int8(mem.Load8(addr))))
 			} else if v, ok := c.loadSlow(prog, st, pc-1, addr, 0); ok {
 				r[in.dst&15] = uint64(int64(int8(v)))
@@ -381,7 +381,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			r[in.dst&15] = uint64(mem.Load8(r[10] + uint64(int64(in.off))))
 		case opStB:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[0] {
+			if w := sites[pc-1].w; w.fits(addr, 0) {
 				mem.Store8(addr, uint8(in.imm))
 			} else if !c.storeSlow(prog, st, pc-1, addr, 0, in.imm) {
 				goto stop
@@ -390,7 +390,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			mem.Store8(r[10]+uint64(int64(in.off)), uint8(in.imm))
 		case opStxB:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[0] {
+			if w := sites[pc-1].w; w.fits(addr, 0) {
 				mem.Store8(addr, uint8(r[in.src&15]))
 			} else if !c.storeSlow(prog, st, pc-1, addr, 0, r[in.src&15]) {
 				goto stop
@@ -399,7 +399,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			mem.Store8(r[10]+uint64(int64(in.off)), uint8(r[in.src&15]))
 		case opLdxH:
 			addr := r[in.src&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[1] {
+			if w := sites[pc-1].w; w.fits(addr, 1) {
 				r[in.dst&15] = uint64(mem.Load16(addr))
 			} else if v, ok := c.loadSlow(prog, st, pc-1, addr, 1); ok {
 				r[in.dst&15] = v
@@ -408,7 +408,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			}
 		case opLdxSH:
 			addr := r[in.src&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[1] {
+			if w := sites[pc-1].w; w.fits(addr, 1) {
 				r[in.dst&15] = uint64(int64(int16(mem.Load16(addr))))
 			} else if v, ok := c.loadSlow(prog, st, pc-1, addr, 1); ok {
 				r[in.dst&15] = uint64(int64(int16(v)))
@@ -419,7 +419,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			r[in.dst&15] = uint64(mem.Load16(r[10] + uint64(int64(in.off))))
 		case opStH:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[1] {
+			if w := sites[pc-1].w; w.fits(addr, 1) {
 				mem.Store16(addr, uint16(in.imm))
 			} else if !c.storeSlow(prog, st, pc-1, addr, 1, in.imm) {
 				goto stop
@@ -428,7 +428,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			mem.Store16(r[10]+uint64(int64(in.off)), uint16(in.imm))
 		case opStxH:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[1] {
+			if w := sites[pc-1].w; w.fits(addr, 1) {
 				mem.Store16(addr, uint16(r[in.src&15]))
 			} else if !c.storeSlow(prog, st, pc-1, addr, 1, r[in.src&15]) {
 				goto stop
@@ -437,7 +437,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			mem.Store16(r[10]+uint64(int64(in.off)), uint16(r[in.src&15]))
 		case opLdxW:
 			addr := r[in.src&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[2] {
+			if w := sites[pc-1].w; w.fits(addr, 2) {
 				r[in.dst&15] = uint64(mem.Load32(addr))
 			} else if v, ok := c.loadSlow(prog, st, pc-1, addr, 2); ok {
 				r[in.dst&15] = v
@@ -446,7 +446,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			}
 		case opLdxSW:
 			addr := r[in.src&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[2] {
+			if w := sites[pc-1].w; w.fits(addr, 2) {
 				r[in.dst&15] = uint64(int64(int32(mem.Load32(addr))))
 			} else if v, ok := c.loadSlow(prog, st, pc-1, addr, 2); ok {
 				r[in.dst&15] = uint64(int64(int32(v)))
@@ -457,7 +457,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			r[in.dst&15] = uint64(mem.Load32(r[10] + uint64(int64(in.off))))
 		case opStW:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[2] {
+			if w := sites[pc-1].w; w.fits(addr, 2) {
 				mem.Store32(addr, uint32(in.imm))
 			} else if !c.storeSlow(prog, st, pc-1, addr, 2, in.imm) {
 				goto stop
@@ -466,7 +466,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			mem.Store32(r[10]+uint64(int64(in.off)), uint32(in.imm))
 		case opStxW:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[2] {
+			if w := sites[pc-1].w; w.fits(addr, 2) {
 				mem.Store32(addr, uint32(r[in.src&15]))
 			} else if !c.storeSlow(prog, st, pc-1, addr, 2, r[in.src&15]) {
 				goto stop
@@ -475,7 +475,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			mem.Store32(r[10]+uint64(int64(in.off)), uint32(r[in.src&15]))
 		case opLdxDW:
 			addr := r[in.src&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[3] {
+			if w := sites[pc-1].w; w.fits(addr, 3) {
 				r[in.dst&15] = mem.Load64(addr)
 			} else if v, ok := c.loadSlow(prog, st, pc-1, addr, 3); ok {
 				r[in.dst&15] = v
@@ -486,7 +486,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			r[in.dst&15] = mem.Load64(r[10] + uint64(int64(in.off)))
 		case opStDW:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[3] {
+			if w := sites[pc-1].w; w.fits(addr, 3) {
 				mem.Store64(addr, in.imm)
 			} else if !c.storeSlow(prog, st, pc-1, addr, 3, in.imm) {
 				goto stop
@@ -495,7 +495,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			mem.Store64(r[10]+uint64(int64(in.off)), in.imm)
 		case opStxDW:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; addr-w.lo < w.lim[3] {
+			if w := sites[pc-1].w; w.fits(addr, 3) {
 				mem.Store64(addr, r[in.src&15])
 			} else if !c.storeSlow(prog, st, pc-1, addr, 3, r[in.src&15]) {
 				goto stop
@@ -504,19 +504,19 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			mem.Store64(r[10]+uint64(int64(in.off)), r[in.src&15])
 		case opAtomic:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; !(addr-w.lo < w.lim[2+in.imm>>32&1] && addr&(3|in.imm>>30&4) == 0) && !c.atomicSlow(prog, st, pc-1, addr) {
+			if w := sites[pc-1].w; !(w.fits(addr, 2+in.imm>>32&1) && addr&(3|in.imm>>30&4) == 0) && !c.atomicSlow(prog, st, pc-1, addr) {
 				goto stop
 			}
 			atomicOp(&r, in, addr)
 		case opLoadAcq:
 			addr := r[in.src&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; !(addr-w.lo < w.lim[in.imm&3] && addr&(1<<(in.imm&3)-1) == 0) && !c.ordered(prog, st, pc-1, addr, int(in.imm&3), mem.PermRead) {
+			if w := sites[pc-1].w; !(w.fits(addr, in.imm&3) && addr&(1<<(in.imm&3)-1) == 0) && !c.ordered(prog, st, pc-1, addr, int(in.imm&3), mem.PermRead) {
 				goto stop
 			}
 			r[in.dst&15] = mem.LoadAcquire(addr, int(in.imm&3))
 		case opStoreRel:
 			addr := r[in.dst&15] + uint64(int64(in.off))
-			if w := sites[pc-1].w; !(addr-w.lo < w.lim[in.imm&3] && addr&(1<<(in.imm&3)-1) == 0) && !c.ordered(prog, st, pc-1, addr, int(in.imm&3), mem.PermWrite) {
+			if w := sites[pc-1].w; !(w.fits(addr, in.imm&3) && addr&(1<<(in.imm&3)-1) == 0) && !c.ordered(prog, st, pc-1, addr, int(in.imm&3), mem.PermWrite) {
 				goto stop
 			}
 			mem.StoreRelease(addr, int(in.imm&3), r[in.src&15])
@@ -569,16 +569,15 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			}
 			fuel, start = c.fuel, pc
 		case opTailCall:
-			target, ok := c.tailCall(prog, st, pc-1, int(in.imm), r[2], uint32(r[3]))
-			if !ok {
+			target := c.tailCall(prog, st, pc-1, int(in.imm), r[2], uint32(r[3]))
+			if target == nil {
 				if c.stop != running {
 					goto stop
 				}
 				continue
 			}
 			fuel -= int64(pc - start)
-			prog = target
-			st = c.stateOf(prog)
+			st, prog = target, target.prog
 			ops, sites = prog.ops, st.sites
 			pc, start = 0, 0
 			loops = linux.MaxLoops

@@ -11,7 +11,7 @@ import (
 // still be good next time, remembers it for the instruction.
 func (c *CPU) window(st *state, pc int, addr uint64, k int, perm mem.Perm) (*window, bool) {
 	w, keep := c.find(addr, perm)
-	if w == nil || addr-w.lo >= w.lim[k] {
+	if w == nil || !w.fits(addr, uint64(k)) {
 		return nil, false
 	}
 	if st != nil && keep != keepNot {
@@ -49,7 +49,11 @@ func (c *CPU) find(addr uint64, perm mem.Perm) (*window, keeping) {
 		if n == 0 {
 			return nil, keepNot
 		}
-		c.found.set(lo, n)
+		if r.Stride&(r.Stride-1) == 0 {
+			c.found.setElements(r.Base+r.ValueOff, r.Layout.Size-r.ValueOff, r.Stride-1, n)
+		} else {
+			c.found.set(lo, n)
+		}
 		return &c.found, keepCopy
 	case mem.KindPacket:
 		if r != c.packet {
@@ -244,15 +248,18 @@ func (c *CPU) Check(addr, n uint64, perm mem.Perm) bool {
 	if n == 0 {
 		return true
 	}
+	if off := addr - c.frameBase(c.depth); off < frameSize && n <= frameSize-off {
+		return true // most arguments lie in the caller's frame
+	}
 	w, _ := c.find(addr, perm)
-	return w != nil && addr >= w.lo && addr-w.lo <= w.n && n <= w.n-(addr-w.lo)
+	return w != nil && n <= w.room(addr)
 }
 
 // Readable returns how many bytes from addr on the program may read, up to n.
 func (c *CPU) Readable(addr, n uint64) uint64 {
 	w, _ := c.find(addr, mem.PermRead)
-	if w == nil || addr < w.lo || addr-w.lo >= w.n {
+	if w == nil {
 		return 0
 	}
-	return min(n, w.n-(addr-w.lo))
+	return min(n, w.room(addr))
 }

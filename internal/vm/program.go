@@ -1,7 +1,10 @@
 package vm
 
 import (
+	"path"
 	"sort"
+	"strings"
+	"sync/atomic"
 
 	"github.com/carom-bpf/carom/internal/isa"
 	"github.com/carom-bpf/carom/internal/linux"
@@ -63,11 +66,12 @@ type Program struct {
 	ID   uint32
 	Desc uint64 // address of the program's descriptor
 
-	machine *Machine
-	index   uint32
-	ops     []op
-	sites   []int     // instructions that make tail calls
-	calls   []*Helper // by instruction
+	machine  *Machine
+	released atomic.Bool
+	index    uint32
+	ops      []op
+	sites    []int     // instructions that make tail calls
+	calls    []*Helper // by instruction
 }
 
 // NewProgram decodes code and gives it a descriptor and an id. It never fails because of what
@@ -98,19 +102,33 @@ func (m *Machine) NewProgram(code *Code) (*Program, error) {
 // Release gives up the descriptor once no run can hold it. Nothing may start the program any
 // more.
 func (p *Program) Release() {
+	p.released.Store(true)
 	p.machine.Epochs.Retire(func() { p.machine.Progs.Remove(p.index) })
 }
 
 // TailCallSites returns the instructions that make tail calls.
 func (p *Program) TailCallSites() []int { return p.sites }
 
-// LineOf returns the source position of an instruction, nil where there is none.
+// LineOf returns the source position of an instruction, nil where there is none. Code inlined
+// from libbpf's headers, bpf_tail_call_static above all, counts as the line that uses it.
 func (p *Program) LineOf(insn int) *Line {
-	i := sort.Search(len(p.Lines), func(i int) bool { return p.Lines[i].Insn > insn })
-	if i == 0 {
+	i := sort.Search(len(p.Lines), func(i int) bool { return p.Lines[i].Insn > insn }) - 1
+	if i < 0 {
 		return nil
 	}
-	return &p.Lines[i-1]
+	f := p.FuncOf(insn)
+	for n := i; n >= 0 && (f == nil || p.Lines[n].Insn >= f.Start); n-- {
+		if !isLibbpf(p.Lines[n].File) {
+			return &p.Lines[n]
+		}
+	}
+	return &p.Lines[i]
+}
+
+// isLibbpf reports whether a file is one of libbpf's headers for programs.
+func isLibbpf(file string) bool {
+	base := path.Base(file)
+	return strings.HasPrefix(base, "bpf_") && strings.HasSuffix(base, ".h")
 }
 
 // FuncOf returns the function that an instruction belongs to, nil where there is none.

@@ -8,36 +8,36 @@ import (
 )
 
 // tailCall is the dispatcher: bpf_tail_call(ctx, map, index) with the checks of
-// kernel/bpf/core.c, JMP_TAIL_CALL, in their order. It returns the program that takes over the
-// current frame, or false when the hop is not taken and the caller goes on.
-func (c *CPU) tailCall(p *Program, st *state, pc, siteNo int, mapPtr uint64, index uint32) (*Program, bool) {
+// kernel/bpf/core.c, JMP_TAIL_CALL, in their order. It returns the state of the program that takes over the
+// current frame, or nil when the hop is not taken and the caller goes on.
+func (c *CPU) tailCall(p *Program, st *state, pc, siteNo int, mapPtr uint64, index uint32) *state {
 	if off := mapPtr - c.machine.Maps.Base; off >= mem.DescSize*mem.MaxDescs || off%mem.DescSize != 0 ||
 		mem.Load32(mapPtr+mem.MapType) != uint32(ebpf.ProgramArray) {
 		c.fault(p, pc, ErrBadMap, "R2 = %#x is not a PROG_ARRAY; bpf_tail_call takes the map itself", mapPtr)
-		return nil, false
+		return nil
 	}
 	if index >= mem.Load32(mapPtr+mem.MapMaxEntries) {
 		c.miss(p, st, pc, siteNo, mapPtr, index, trace.OutOfRange)
-		return nil, false
+		return nil
 	}
 	if c.tailCalls >= linux.MaxTailCalls {
 		c.miss(p, st, pc, siteNo, mapPtr, index, trace.Limit)
-		return nil, false
+		return nil
 	}
 	desc := mem.AtomicLoad64(mem.Load64(mapPtr+mem.MapData) + uint64(index)*8)
 	if desc == 0 {
 		c.miss(p, st, pc, siteNo, mapPtr, index, trace.Empty)
-		return nil, false
+		return nil
 	}
-	target := c.machine.Progs.Object(mem.Load32(desc + mem.ProgIndex)).(*Program)
+	target := c.stateOf(mem.Load32(desc + mem.ProgIndex))
 	c.tailCalls++
 	if c.counting {
 		c.countHop(st, siteNo, mapPtr, index, desc)
 	}
 	if c.sink != nil {
-		c.report(p, pc, mapPtr, index, trace.Taken, target.Name)
+		c.report(p, pc, mapPtr, index, trace.Taken, target.prog.Name)
 	}
-	return target, true
+	return target
 }
 
 // miss counts and reports a hop that was not taken.
