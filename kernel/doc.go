@@ -16,6 +16,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/internal/engine"
 )
 
@@ -33,7 +34,7 @@ type Options struct {
 }
 
 // Engine returns the engine that runs programs in the Linux kernel.
-func Engine(opts Options) engine.Engine { return kernelEngine{opts} }
+func Engine(opts Options) carom.Engine { return kernelEngine{opts} }
 
 // Available returns nil when this process may load programs into the kernel, and otherwise an
 // error that says what is missing. It creates a map and a program and removes them again.
