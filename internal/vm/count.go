@@ -133,7 +133,7 @@ func (e *edgeTable) append(dst []Edge, m *Machine, edge Edge) []Edge {
 		edge.Index = i
 		if n := mem.Load64(slot + slotTaken); n > 0 {
 			taken := edge
-			taken.Count, taken.Target = n, "?"
+			taken.Count, taken.Target, taken.Reason = n, "?", trace.Taken
 			if p, ok := m.Progs.Lookup(mem.Load64(slot + slotTarget)).(*Program); ok {
 				taken.Target = p.Name
 			}
