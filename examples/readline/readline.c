@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//go:build ignore
+
 /* Watch what is typed into bash, and classify each line in a second program.
  *
  * readline_return runs when bash's readline function returns. It sends the line

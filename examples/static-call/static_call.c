@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//go:build ignore
+
 /* Tail calls through constant slots.
  *
  * The kernel can turn a tail call into a direct jump when it sees one map and one

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//go:build ignore
+
 /* Hand a struct along a chain of three programs.
  *
  * A tail call passes the packet and nothing else, so the programs share one

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//go:build ignore
+
 /* A chain that the host drives.
  *
  * Each stage asks the host to go on with the next stage through host_try, a

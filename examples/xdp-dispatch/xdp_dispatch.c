@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//go:build ignore
+
 /* Dispatch TCP packets by destination port, one program for each service.
  *
  * xdp_dispatch parses the packet and tail-calls through prog_array. The object
