@@ -37,6 +37,10 @@ type ContextField struct {
 	Access Access
 	Narrow bool // aligned loads of a part are allowed (bpf_ctx_narrow_access_ok)
 	Any    bool // aligned loads and stores of any size inside the field are allowed
+	// Width is how many bytes Linux keeps for the field, 0 for Size. A load of a part that is at
+	// least as wide gives the value from its first byte on, whatever its offset: the verifier
+	// shifts loads that are narrower than what is kept, and only those (convert_ctx_accesses).
+	Width uint8
 }
 
 // Context is the layout of one context structure. A Context without fields is plain bytes of
@@ -83,6 +87,14 @@ func (c *Context) Field(off, size uint32, write bool) *ContextField {
 		return nil
 	}
 	return f
+}
+
+// Shift is how many bytes into the field's value a load of size bytes at off starts.
+func (f *ContextField) Shift(off, size uint32) uint32 {
+	if f.Width != 0 && size >= uint32(f.Width) {
+		return 0
+	}
+	return off - f.Off
 }
 
 // Describe says what is wrong with an access that Field refused.

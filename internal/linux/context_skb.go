@@ -52,8 +52,13 @@ func skbFields() []ContextField {
 	word := func(name string, off uint32) ContextField {
 		return ContextField{Name: name, Off: off, Size: 4, Back: off, Narrow: true}
 	}
-	short := func(name string, off uint32, kind FieldKind) ContextField {
+	part := func(name string, off uint32, width uint8) ContextField {
 		f := word(name, off)
+		f.Width = width
+		return f
+	}
+	short := func(name string, off uint32, kind FieldKind) ContextField {
+		f := part(name, off, 2)
 		f.Kind = kind
 		return f
 	}
@@ -62,13 +67,13 @@ func skbFields() []ContextField {
 	}
 	fields := []ContextField{
 		{Name: "len", Off: SKBLen, Size: 4, Back: SKBLen, Kind: FieldPacketLen, Narrow: true},
-		word("pkt_type", SKBPktType),
+		part("pkt_type", SKBPktType, 1),
 		word("mark", SKBMark),
 		short("queue_mapping", SKBQueueMapping, FieldQueue),
-		word("protocol", SKBProtocol),
-		word("vlan_present", SKBVlanPresent),
-		word("vlan_tci", SKBVlanTCI),
-		word("vlan_proto", SKBVlanProto),
+		part("protocol", SKBProtocol, 2),
+		part("vlan_present", SKBVlanPresent, 1),
+		part("vlan_tci", SKBVlanTCI, 2),
+		part("vlan_proto", SKBVlanProto, 2),
 		word("priority", SKBPriority),
 		word("ingress_ifindex", SKBIngressIfindex),
 		word("ifindex", SKBIfindex),
@@ -79,18 +84,18 @@ func skbFields() []ContextField {
 		whole("data", SKBData, 4, FieldPacketData, ReadOnly),
 		whole("data_end", SKBDataEnd, 4, FieldPacketEnd, ReadOnly),
 		word("napi_id", SKBNapiID),
-		word("family", SKBFamily),
+		part("family", SKBFamily, 2),
 		whole("remote_ip4", SKBRemoteIP4, 4, FieldPlain, ReadOnly),
 		whole("local_ip4", SKBLocalIP4, 4, FieldPlain, ReadOnly),
-		word("remote_port", SKBRemotePort),
-		word("local_port", SKBLocalPort),
+		part("remote_port", SKBRemotePort, 2),
+		part("local_port", SKBLocalPort, 2),
 		whole("data_meta", SKBDataMeta, 4, FieldPacketMeta, ReadOnly),
 		whole("flow_keys", SKBFlowKeys, 8, FieldPlain, Hidden),
 		whole("tstamp", SKBTstamp, 8, FieldPlain, ReadOnly),
 		word("wire_len", SKBWireLen),
-		word("gso_segs", SKBGSOSegs),
+		part("gso_segs", SKBGSOSegs, 2),
 		whole("sk", SKBSk, 8, FieldPlain, ReadOnly),
-		word("gso_size", SKBGSOSize),
+		part("gso_size", SKBGSOSize, 2),
 		whole("tstamp_type", SKBTstampType, 1, FieldPlain, Hidden),
 		whole("hwtstamp", SKBHwtstamp, 8, FieldPlain, ReadOnly),
 	}

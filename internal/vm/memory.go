@@ -148,9 +148,9 @@ func (c *CPU) loadContext(p *Program, pc int, off uint32, k int) (uint64, bool) 
 		return c.meta, true
 	case linux.FieldPacketLen:
 		n := c.pkt.lo + c.pkt.n - c.packetData + uint64(c.Packet.Hidden)
-		return n >> ((off - f.Off) * 8) & (1<<(8*size) - 1), true
+		return n >> (f.Shift(off, size) * 8) & (1<<(8*size) - 1), true
 	}
-	back := c.ctxAddr + uint64(f.Back+off-f.Off)
+	back := c.ctxAddr + uint64(f.Back+f.Shift(off, size))
 	switch k {
 	case 0:
 		return uint64(mem.Load8(back)), true
