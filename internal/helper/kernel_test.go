@@ -49,8 +49,8 @@ func (s *scenario) kernelMap(t *testing.T, spec maps.Spec) *ebpf.Map {
 	return m
 }
 
-// linux executes the scenario in the kernel and returns "out".
-func (s *scenario) linux(t *testing.T, kernel *btf.Spec) []byte {
+// linux executes the scenario in the kernel and returns "out". Each made map is shown to watch.
+func (s *scenario) linux(t *testing.T, kernel *btf.Spec, watch func(name string, m *ebpf.Map)) []byte {
 	t.Helper()
 	user := uint64(0)
 	if s.user != nil {
@@ -72,14 +72,18 @@ func (s *scenario) linux(t *testing.T, kernel *btf.Spec) []byte {
 		if spec.Name == "out" {
 			out = m
 		}
+		watch(spec.Name, m)
 		if err := insns.AssociateMap(spec.Name, m); err != nil && !errors.Is(err, ebpfasm.ErrUnreferencedSymbol) {
 			t.Fatal(err)
 		}
 	}
 	spec := &ebpf.ProgramSpec{Type: s.progType(), License: "GPL", Instructions: insns}
 	opts := &ebpf.RunOptions{Data: s.data}
-	if spec.Type == ebpf.Syscall {
+	switch spec.Type {
+	case ebpf.Syscall:
 		spec.Flags = flagSleepable
+	case ebpf.RawTracepoint:
+		opts.Data = nil
 	}
 	p, err := ebpf.NewProgram(spec)
 	if err != nil {
@@ -122,7 +126,7 @@ func TestScenariosAgreeWithLinux(t *testing.T) {
 			defer runtime.UnlockOSThread()
 			rename(testComm)
 			defer rename(string(comm))
-			s.check(t, "Linux", s.linux(t, kernel))
+			s.check(t, "Linux", s.linux(t, kernel, func(string, *ebpf.Map) {}))
 		})
 	}
 }

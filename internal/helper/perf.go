@@ -3,6 +3,7 @@ package helper
 import (
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/maps"
+	"github.com/carom-bpf/carom/internal/mem"
 	"github.com/carom-bpf/carom/internal/vm"
 	"github.com/cilium/ebpf"
 )
@@ -33,6 +34,9 @@ func hasPacket(t ebpf.ProgramType) bool {
 }
 
 func perfOutput(k *vm.Call) uint64 {
+	if k.Args[0] != k.CPU.ContextAddr() {
+		return k.Fail("R1 = %#x is not the context", k.Args[0])
+	}
 	m, ok := k.Map(k.Args[1]).(maps.Map)
 	if !ok {
 		return k.FailMap(1, "a map")
@@ -51,9 +55,9 @@ func perfOutput(k *vm.Call) uint64 {
 		return array.Output(k.CPU.ID, flags, sample).Neg()
 	}
 	n := flags & ctxLenMask >> ctxLenShift
-	packet := k.CPU.PacketBytes()
-	if n > uint64(len(packet)) {
+	if n > packetLen(k.CPU) {
 		return linux.EFAULT.Neg()
 	}
-	return array.Output(k.CPU.ID, flags&maps.PerfIndexMask, sample, packet[:n]).Neg()
+	_, data, _ := k.CPU.PacketBounds()
+	return array.Output(k.CPU.ID, flags&maps.PerfIndexMask, sample, mem.Bytes(data, n)).Neg()
 }
