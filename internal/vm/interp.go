@@ -30,7 +30,6 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 		start = pc
 		loops = uint32(linux.MaxLoops)
 	)
-	c.base = floor
 	for {
 		in := &ops[pc]
 		pc++

@@ -30,6 +30,7 @@ func (c *CPU) Begin(ctx context.Context) *Error {
 		c.dropHints()
 	}
 	c.goctx = ctx
+	c.MovePacket(0, 0, 0)
 	return nil
 }
 
@@ -49,7 +50,7 @@ func (c *CPU) End() {
 // called again before End, for repeated runs.
 func (c *CPU) Run(p *Program, r1, r2 uint64, limits Limits, res *Result) error {
 	c.stop, c.err, c.unwound = running, nil, nil
-	c.tailCalls, c.misses, c.depth = 0, 0, 0
+	c.tailCalls, c.misses, c.depth, c.base = 0, 0, 0, 0
 	c.records = c.records[:0]
 	c.Redirect = Redirect{}
 	c.scratchNext = 0
