@@ -1,0 +1,420 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/carom-bpf/carom"
+	"github.com/carom-bpf/carom/internal/load"
+	"github.com/carom-bpf/carom/trace"
+	"github.com/carom-bpf/carom/world"
+	"github.com/cilium/ebpf"
+	"github.com/spf13/cobra"
+)
+
+// runFlags are the flags of carom run.
+type runFlags struct {
+	program                         string
+	pcap, event, dataIn, ctxIn      string
+	dataOut, ctxOut, write          string
+	repeat, cpus                    int
+	slots, sets, dumps, eventStruct []string
+	clock                           string
+	seed                            uint64
+	budget                          int64
+	trace, json                     bool
+}
+
+const runLong = `Run the programs of an eBPF object in user space.
+
+The input is packets (--pcap, or one with --data-in), calls of a probe (--event), or context
+bytes (--ctx-in). trace_printk output and records of perf event arrays and ring buffers are
+printed as they come, then what ran, which tail calls were taken, which not and why, and the
+verdicts.
+
+With --cpus, inputs are dealt to the virtual CPUs in turn, one after the other.`
+
+const runExample = `  carom run xdp_dispatch.o --pcap traffic.pcap --slot prog_array[0]=port8080_prog
+  carom run xdp_dispatch.o --data-in packet.bin --data-out - --repeat 1000
+  carom run readline.o --event events.jsonl --trace
+  carom run tail_context.o --pcap traffic.pcap --dump context --json`
+
+func newRun() *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use:     "run OBJ",
+		Short:   "Run a tail-call chain on packets or probe events",
+		Long:    runLong,
+		Example: runExample,
+		Args:    oneObject,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runObject(cmd.Context(), args[0], f, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	fl := cmd.Flags()
+	fl.SortFlags = false
+	fl.StringVar(&f.program, "prog", "", "first `PROGRAM` (default: the one nobody tail-calls)")
+	fl.StringVar(&f.pcap, "pcap", "", "packets from a pcap or pcapng `FILE`, - for standard input")
+	fl.StringVar(&f.event, "event", "", "probe calls from a JSON lines `FILE`, - for standard input")
+	fl.StringVar(&f.dataIn, "data-in", "", "one packet, raw bytes from a `FILE`, - for standard input")
+	fl.StringVar(&f.ctxIn, "ctx-in", "", "context of each run, raw bytes from a `FILE`, - for standard input")
+	fl.StringVar(&f.dataOut, "data-out", "", "packet after the run to a `FILE`, - to print it in hex")
+	fl.StringVar(&f.ctxOut, "ctx-out", "", "context after the run to a `FILE`, - to print it in hex")
+	fl.IntVar(&f.repeat, "repeat", 0, "run `N` times on each input")
+	fl.StringVar(&f.write, "write", "", "write every packet as it is after its run to a pcap `FILE`")
+	fl.StringArrayVar(&f.slots, "slot", nil, "`MAP[INDEX]=PROGRAM`: fill a slot; may be repeated")
+	fl.StringArrayVar(&f.sets, "set", nil, "`MAP[KEY]=VALUE` or VARIABLE=VALUE; may be repeated")
+	fl.StringArrayVar(&f.dumps, "dump", nil, "print a `MAP` after the runs; may be repeated")
+	fl.StringArrayVar(&f.eventStruct, "events", nil, "`MAP:STRUCT`: type of records (default: a struct named like the map, or event)")
+	fl.IntVar(&f.cpus, "cpus", 1, "number `N` of virtual CPUs, 1 to 256")
+	fl.StringVar(&f.clock, "clock", "real", "`CLOCK` of helpers and trace lines: real, pcap (packet times) or fixed")
+	fl.Uint64Var(&f.seed, "seed", 0, "`SEED` of random numbers (default: a random one)")
+	fl.Int64Var(&f.budget, "budget", 0, "end a run after `N` instructions (default 2^32)")
+	fl.BoolVar(&f.trace, "trace", false, "print one line for each tail call, taken or not")
+	fl.BoolVar(&f.json, "json", false, "print JSON lines, the last one is the summary")
+	return cmd
+}
+
+// check finds contradictions between flags.
+func (f *runFlags) check() error {
+	given := 0
+	for _, s := range []string{f.pcap, f.event, f.dataIn} {
+		if s != "" {
+			given++
+		}
+	}
+	stdin := 0
+	for _, s := range []string{f.pcap, f.event, f.dataIn, f.ctxIn} {
+		if s == "-" {
+			stdin++
+		}
+	}
+	switch {
+	case given > 1:
+		return usagef("--pcap, --event and --data-in are different inputs; give one of them")
+	case stdin > 1:
+		return usagef("standard input can be read once; give one of the inputs as a file")
+	case f.event != "" && f.ctxIn != "":
+		return usagef("--event says what the context is; leave out --ctx-in")
+	case f.dataOut != "" && f.dataIn == "":
+		return usagef("--data-out goes with --data-in; use --write for the packets of --pcap")
+	case f.ctxOut != "" && (f.pcap != "" || f.event != ""):
+		return usagef("--ctx-out is for one run; give --data-in or --ctx-in instead of a list of inputs")
+	case f.write != "" && f.pcap == "" && f.dataIn == "":
+		return usagef("--write needs packets; give --pcap or --data-in")
+	case f.repeat < 0 || f.repeat > 1<<31-1:
+		return usagef("--repeat %d: use 1 to 2147483647", f.repeat)
+	case f.cpus < 1 || f.cpus > 256:
+		return usagef("--cpus %d: use 1 to 256", f.cpus)
+	case f.budget < 0:
+		return usagef("--budget %d: use 1 or more instructions", f.budget)
+	case f.clock != "real" && f.clock != "pcap" && f.clock != "fixed":
+		return usagef("--clock %s: use real, pcap or fixed", f.clock)
+	case f.clock == "pcap" && f.pcap == "":
+		return usagef("--clock pcap takes the time from packets; give --pcap")
+	}
+	return nil
+}
+
+// session is one carom run.
+type session struct {
+	flags   *runFlags
+	coll    *carom.Collection
+	entry   *carom.Program
+	source  source
+	close   []func() error
+	clock   *packetClock
+	records []*recordMap
+	sum     *summary
+	out     *bufio.Writer
+	progress
+	writer *packetWriter
+}
+
+func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, out, errOut io.Writer) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	spec, err := readObject(object)
+	if err != nil {
+		return err
+	}
+	slots, err := parseSlots(f.slots, spec)
+	if err != nil {
+		return err
+	}
+	settings, err := parseSettings(f.sets, spec)
+	if err != nil {
+		return err
+	}
+	if err := checkDumps(spec, f.dumps); err != nil {
+		return err
+	}
+	entry, err := chooseEntry(spec, f.program, slots)
+	if err != nil {
+		return err
+	}
+	s := &session{flags: f, out: bufio.NewWriterSize(out, 64<<10), progress: newProgress(errOut)}
+	defer s.cleanUp()
+	var context []byte
+	if f.ctxIn != "" {
+		if context, err = readInput(f.ctxIn, in, "--ctx-in"); err != nil {
+			return err
+		}
+	}
+	if err := s.openSource(spec.Programs[entry], in); err != nil {
+		return err
+	}
+	if err := s.load(spec, entry, slots, settings); err != nil {
+		return err
+	}
+	s.sum = newSummary(filepath.Base(object), s.entry)
+	err = s.runAll(ctx, context)
+	return errors.Join(err, s.finish())
+}
+
+// openSource finds out where inputs come from.
+func (s *session) openSource(entry *ebpf.ProgramSpec, stdin io.Reader) error {
+	f := s.flags
+	if f.clock == "pcap" {
+		s.clock = &packetClock{}
+	}
+	packets := takesPackets(entry.Type)
+	switch {
+	case packets && f.event != "":
+		return usagef("--event is for probes, %s is a %s program; give --pcap or --data-in", entry.Name, entry.Type)
+	case !packets && (f.pcap != "" || f.dataIn != ""):
+		return usagef("%s is a %s program and takes no packets; give --event or --ctx-in", entry.Name, entry.Type)
+	case packets && f.pcap == "" && f.dataIn == "":
+		return usagef("%s is a %s program and needs packets; give --pcap FILE or --data-in FILE", entry.Name, entry.Type)
+	case f.dataIn != "":
+		data, err := readInput(f.dataIn, stdin, "--data-in")
+		s.source = &onceSource{data: data}
+		return err
+	case f.pcap != "":
+		r, err := openInput(f.pcap, stdin, "--pcap")
+		if err != nil {
+			return err
+		}
+		s.close = append(s.close, r.Close)
+		s.source, err = newPcapSource(f.pcap, r, s.clock)
+		return err
+	case f.event != "":
+		r, err := openInput(f.event, stdin, "--event")
+		if err != nil {
+			return err
+		}
+		s.close = append(s.close, r.Close)
+		s.source = newEventSource(f.event, r)
+		return nil
+	}
+	s.source = &onceSource{}
+	return nil
+}
+
+// load makes the collection and sets it up.
+func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, settings []setting) error {
+	f := s.flags
+	coll, err := carom.NewCollection(spec, &carom.Options{
+		CPUs: f.cpus, Budget: f.budget, World: s.world(), Sink: s.sink(), CountEdges: carom.CountOn,
+	})
+	if err != nil {
+		return loadError(err)
+	}
+	s.coll, s.entry = coll, coll.Programs[entry]
+	if err := applySlots(coll, slots); err != nil {
+		return err
+	}
+	if err := applySettings(coll, settings); err != nil {
+		return err
+	}
+	if s.records, err = openRecords(coll, spec, f.eventStruct); err != nil {
+		return err
+	}
+	if f.write != "" {
+		s.writer, err = newPacketWriter(f.write, s.entry.Type())
+	}
+	return err
+}
+
+// loadError says once which program is meant.
+func loadError(err error) error {
+	var linkError *load.Error
+	if errors.As(err, &linkError) {
+		return linkError
+	}
+	return err
+}
+
+// world is the environment of runs. The task is carom itself, with a made-up number where the
+// output has to be the same each time.
+func (s *session) world() *world.World {
+	w := &world.World{Seed: s.flags.seed, Task: world.Task{PID: 1, TGID: 1, Comm: "carom"}}
+	switch s.flags.clock {
+	case "pcap":
+		w.Clock = s.clock
+	case "fixed":
+		w.Clock = fixedTime
+	default:
+		w.Clock = world.RealClock()
+		w.Task.PID, w.Task.TGID = uint32(os.Getpid()), uint32(os.Getpid())
+	}
+	return w
+}
+
+// sink prints what happens during runs.
+func (s *session) sink() trace.Sink {
+	if s.flags.json {
+		all := trace.NewJSON(s.out)
+		if s.flags.trace {
+			return all
+		}
+		return trace.SinkFunc(func(e *trace.Event) {
+			if e.Kind == trace.Printk {
+				all.Event(e)
+			}
+		})
+	}
+	if s.flags.trace {
+		return trace.Tee(trace.NewHops(s.out), trace.NewPipe(s.out))
+	}
+	return trace.NewPipe(s.out)
+}
+
+// runAll runs the entry on every input.
+func (s *session) runAll(ctx context.Context, context []byte) error {
+	in := carom.Input{Context: context, Repeat: s.flags.repeat}
+	in.ContextOut = s.flags.ctxOut != "" || s.writer.needsContext()
+	cpus, err := s.pin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, c := range cpus {
+			c.Release()
+		}
+	}()
+	var res carom.Result
+	for n := 0; ; n++ {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("interrupted after %d inputs: %w", n, err)
+		}
+		err := s.source.next(&in)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.runOne(ctx, cpus[n%len(cpus)], &in, &res); err != nil {
+			return err
+		}
+		s.progress.show(s.sum.Inputs)
+	}
+}
+
+// pin reserves all virtual CPUs.
+func (s *session) pin(ctx context.Context) ([]*carom.CPU, error) {
+	var all []*carom.CPU
+	for n := range s.coll.CPUs() {
+		c, err := s.coll.CPU(ctx, n)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// runOne runs the entry on one input. An input that BPF_PROG_TEST_RUN would refuse is counted.
+func (s *session) runOne(ctx context.Context, cpu *carom.CPU, in *carom.Input, res *carom.Result) error {
+	s.sum.Inputs++
+	start := time.Now()
+	err := cpu.Run(ctx, s.entry, in, res)
+	s.sum.elapsed += time.Since(start)
+	if err != nil {
+		if key, ok := refusal(err); ok {
+			s.sum.refused[key]++
+			return nil
+		}
+		s.sum.Runs++
+		return runError(s.sum.Inputs, err)
+	}
+	s.sum.Runs += uint64(max(in.Repeat, 1))
+	s.sum.Insns += res.Instructions
+	s.sum.verdicts[verdictKey{verdict(s.entry, res.Return, res.Redirect, len(in.Data)), int32(uint32(res.Return))}]++
+	if res.UnwoundBy != "" {
+		s.sum.unwound[res.UnwoundBy]++
+	}
+	for _, r := range s.records {
+		if err := r.drain(s.out, s.flags.json); err != nil {
+			return err
+		}
+	}
+	if s.out.Buffered() > 0 {
+		if err := s.out.Flush(); err != nil {
+			return err
+		}
+	}
+	return s.emit(in, res)
+}
+
+// emit writes packet and context after a run where they are wanted.
+func (s *session) emit(in *carom.Input, res *carom.Result) error {
+	if err := s.writer.write(res, s.source); err != nil {
+		return err
+	}
+	if err := writeBytes(s.out, s.flags.dataOut, "data_out", res.Data, s.flags.json); err != nil {
+		return err
+	}
+	return writeBytes(s.out, s.flags.ctxOut, "ctx_out", res.Context, s.flags.json)
+}
+
+// finish prints records that are left, dumps and the summary.
+func (s *session) finish() error {
+	s.progress.clear()
+	for _, r := range s.records {
+		if err := r.drain(s.out, s.flags.json); err != nil {
+			return err
+		}
+	}
+	for _, name := range s.flags.dumps {
+		if err := dumpMap(s.out, s.coll, name, s.flags.json); err != nil {
+			return err
+		}
+	}
+	if err := s.sum.finish(s.coll, s.records, s.flags.clock == "fixed"); err != nil {
+		return err
+	}
+	print := s.sum.write
+	if s.flags.json {
+		print = s.sum.writeJSON
+	} else if len(s.flags.dumps) > 0 || s.sum.Runs > 0 {
+		fmt.Fprintln(s.out)
+	}
+	if err := errors.Join(print(s.out), s.out.Flush(), s.writer.close()); err != nil {
+		return err
+	}
+	if s.sum.allRefused() {
+		r := s.sum.Refused[0]
+		return fmt.Errorf("every input was refused: %s; give inputs that BPF_PROG_TEST_RUN takes", r.Reason)
+	}
+	return nil
+}
+
+func (s *session) cleanUp() {
+	_ = s.out.Flush()
+	closeRecords(s.records)
+	if s.coll != nil {
+		_ = s.coll.Close()
+	}
+	for _, c := range s.close {
+		_ = c()
+	}
+}
