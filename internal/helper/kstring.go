@@ -29,6 +29,16 @@ func stringKfuncs() []vm.Helper {
 		{Proto: kfunc("strnchr", linux.RetInteger, args{s, linux.ArgAnything, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
 			return strchr(k, k.Args[1], byte(k.Args[2]))
 		}},
+		{Proto: kfunc("strchrnul", linux.RetInteger, args{s, linux.ArgAnything}), Func: strchrnul},
+		{Proto: kfunc("strrchr", linux.RetInteger, args{s, linux.ArgAnything}), Func: strrchr},
+		{Proto: kfunc("strspn", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 { return strspn(k, inSet) }},
+		{Proto: kfunc("strcspn", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 { return strspn(k, notInSet) }},
+		{Proto: kfunc("strstr", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 {
+			return strstr(k, kstringMax)
+		}},
+		{Proto: kfunc("strnstr", linux.RetInteger, args{s, s, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
+			return strstr(k, k.Args[2])
+		}},
 	}
 }
 
@@ -105,6 +115,112 @@ func strchr(k *vm.Call, limit uint64, want byte) uint64 {
 	}
 	if limit < kstringMax {
 		return failure(linux.ENOENT)
+	}
+	return failure(linux.E2BIG)
+}
+
+func strchrnul(k *vm.Call) uint64 {
+	for i := range uint64(kstringMax) {
+		c, errno := byteAt(k, k.Args[0]+i)
+		switch {
+		case errno != linux.OK:
+			return failure(errno)
+		case c == byte(k.Args[1]), c == 0:
+			return i
+		}
+	}
+	return failure(linux.E2BIG)
+}
+
+func strrchr(k *vm.Call) uint64 {
+	last := failure(linux.ENOENT)
+	for i := range uint64(kstringMax) {
+		c, errno := byteAt(k, k.Args[0]+i)
+		if errno != linux.OK {
+			return failure(errno)
+		}
+		if c == byte(k.Args[1]) {
+			last = i
+		}
+		if c == 0 {
+			return last
+		}
+	}
+	return failure(linux.E2BIG)
+}
+
+// setMember says which bytes continue a span.
+type setMember uint8
+
+const (
+	inSet setMember = iota
+	notInSet
+)
+
+// strspn is the length of the start of R1 whose bytes are in the set R2, or are not.
+func strspn(k *vm.Call, want setMember) uint64 {
+	for i := range uint64(kstringMax) {
+		c, errno := byteAt(k, k.Args[0]+i)
+		if errno != linux.OK {
+			return failure(errno)
+		}
+		if c == 0 {
+			return i
+		}
+		got, errno := memberOf(k, k.Args[1], c)
+		if errno != linux.OK {
+			return failure(errno)
+		}
+		if got != want {
+			return i
+		}
+	}
+	return failure(linux.E2BIG)
+}
+
+func memberOf(k *vm.Call, set uint64, c byte) (setMember, linux.Errno) {
+	for j := range uint64(kstringMax) {
+		m, errno := byteAt(k, set+j)
+		switch {
+		case errno != linux.OK:
+			return notInSet, errno
+		case m == c:
+			return inSet, linux.OK
+		case m == 0:
+			return notInSet, linux.OK
+		}
+	}
+	return notInSet, linux.E2BIG
+}
+
+// strstr returns where the string R2 is first found within the first limit bytes of R1.
+func strstr(k *vm.Call, limit uint64) uint64 {
+	for i := range min(limit+1, kstringMax) {
+		for j := uint64(0); ; j++ {
+			if j == kstringMax {
+				return failure(linux.E2BIG)
+			}
+			want, errno := byteAt(k, k.Args[1]+j)
+			if errno != linux.OK {
+				return failure(errno)
+			}
+			if want == 0 {
+				return i
+			}
+			if i+j >= limit {
+				return failure(linux.ENOENT)
+			}
+			got, errno := byteAt(k, k.Args[0]+i+j)
+			if errno != linux.OK {
+				return failure(errno)
+			}
+			if got == 0 {
+				return failure(linux.ENOENT)
+			}
+			if got != want {
+				break
+			}
+		}
 	}
 	return failure(linux.E2BIG)
 }

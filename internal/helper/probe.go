@@ -24,6 +24,7 @@ func probeHelpers() []vm.Helper {
 		row(114, "probe_read_user_str", probeString, userSpace),
 		row(115, "probe_read_kernel_str", probeString, kernelSpace),
 		row(148, "copy_from_user", probeRead, userSpace),
+		{Proto: proto(36, "probe_write_user", linux.RetInteger, args{linux.ArgAnything, linux.ArgMem, linux.ArgSize}), Func: probeWriteUser},
 	}
 }
 
@@ -103,4 +104,18 @@ func probeString(k *vm.Call, s probeSpace) uint64 {
 		clear(dst[n:end])
 	}
 	return uint64(n) + 1
+}
+
+// probeWriteUser writes memory of the probed task.
+func probeWriteUser(k *vm.Call) uint64 {
+	src, ok := k.Bytes(k.Args[1], uint64(uint32(k.Args[2])))
+	if !ok {
+		return 0
+	}
+	dst := k.Args[0]
+	if !k.CPU.Check(dst, uint64(len(src)), mem.PermWrite) {
+		return linux.EFAULT.Neg()
+	}
+	copy(mem.Bytes(dst, uint64(len(src))), src)
+	return 0
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/carom-bpf/carom/internal/linux"
@@ -244,5 +245,52 @@ func TestRandomIsRepeatable(t *testing.T) {
 	}
 	if !slices.Equal(runs[0], runs[1]) || le64(runs[0]) == le64(runs[0][8:]) || le64(runs[0])>>32 != 0 {
 		t.Errorf("numbers % x and % x", runs[0][:16], runs[1][:16])
+	}
+}
+
+// TestLockExcludes: two virtual CPUs add to two words under one lock.
+func TestLockExcludes(t *testing.T) {
+	const rounds = 2000
+	b := newBench(t, &scenario{maps: []maps.Spec{{Name: "m", Type: ebpf.Array, KeySize: 4, ValueSize: 24, MaxEntries: 1}}})
+	p := b.link(program(`
+		r7 = 2000
+	again:
+		r1 = map[m][0]+0 ll
+		call bpf_spin_lock
+		r1 = map[m][0]+0 ll
+		r2 = *(u64 *)(r1 +8)
+		r2 += 1
+		*(u64 *)(r1 +8) = r2
+		r2 = *(u64 *)(r1 +16)
+		r2 += 1
+		*(u64 *)(r1 +16) = r2
+		call bpf_spin_unlock
+		r7 -= 1
+		if r7 != 0 goto again`))
+	second, err := b.machine.NewCPU(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	var wg sync.WaitGroup
+	for _, c := range []*vm.CPU{b.cpu, second} {
+		wg.Go(func() {
+			if err := c.Begin(context.Background()); err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.End()
+			var res vm.Result
+			c.UseContext(p, 0)
+			if err := c.Run(p, 0, 0, vm.Limits{}, &res); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	value := make([]byte, 24)
+	b.maps["m"].SysLookup(make([]byte, 4), value, 0)
+	if got := [3]uint64{le64(value), le64(value[8:]), le64(value[16:])}; got != [3]uint64{0, 2 * rounds, 2 * rounds} {
+		t.Errorf("lock and counters %v, want 0 and %d twice", got, 2*rounds)
 	}
 }

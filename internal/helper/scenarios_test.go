@@ -496,6 +496,19 @@ func kfuncScenarios() []scenario {
 				text(9, "bpf_strlen", "0", "0") + text(10, "bpf_strcmp", in(0), "0") + text(11, "bpf_strchr", "0", "1") +
 				text(12, "bpf_strcasecmp", in(0), in(8)) + text(13, "bpf_strcmp", in(0), in(8)) + text(14, "bpf_strnlen", in(0), "3")),
 			want: []uint64{low(1), 1, 0, 2, 2, 3, 2, 3, low(linux.ENOENT), low(linux.ERANGE), low(linux.ERANGE), low(linux.ERANGE), 0, 1, 3}},
+		{name: "spans", in: []byte("abcabd\x00cab\x00abd\x00\x00bcab"), text: program(
+			text(0, "bpf_strchrnul", in(0), "98") + text(1, "bpf_strchrnul", in(0), "120") + text(2, "bpf_strrchr", in(0), "98") +
+				text(3, "bpf_strrchr", in(0), "0") + text(4, "bpf_strrchr", in(0), "120") + text(5, "bpf_strspn", in(0), in(7)) +
+				text(6, "bpf_strcspn", in(0), in(9)) + text(7, "bpf_strspn", in(0), in(15)) + text(8, "bpf_strcspn", in(0), in(15)) +
+				text(9, "bpf_strspn", in(15), in(0)) + text(10, "bpf_strspn", "0", in(0)) + text(11, "bpf_strcspn", in(0), "0")),
+			want: []uint64{1, 6, 4, 6, low(linux.ENOENT), 5, 1, 0, 6, 0, low(linux.ERANGE), low(linux.ERANGE)}},
+		{name: "strstr", in: []byte("abcabd\x00cab\x00abd\x00\x00bcab"), text: program(
+			text(0, "bpf_strstr", in(0), in(11)) + text(1, "bpf_strstr", in(0), in(7)) + text(2, "bpf_strstr", in(7), in(0)) +
+				text(3, "bpf_strstr", in(0), in(15)) + text(4, "bpf_strstr", in(15), in(15)) + text(5, "bpf_strstr", in(15), in(0)) +
+				"r3 = 6\n" + text(6, "bpf_strnstr", in(0), in(11)) + "r3 = 5\n" + text(7, "bpf_strnstr", in(0), in(11)) +
+				"r3 = 9\n" + text(8, "bpf_strnstr", in(0), in(11)) + "r3 = 0\n" + text(9, "bpf_strnstr", in(0), in(15)) +
+				"r3 = 0\n" + text(10, "bpf_strnstr", in(0), in(11)) + "r3 = 3\n" + text(11, "bpf_strnstr", in(11), in(11))),
+			want: []uint64{3, 2, low(linux.ENOENT), 0, 0, low(linux.ENOENT), 3, low(linux.ENOENT), 3, 0, low(linux.ENOENT), 0}},
 		{name: "strnchr", in: []byte("abc\x00abd\x00ABC\x00"), text: program(
 			"r3 = 99\n" + text(0, "bpf_strnchr", in(0), "2") + "r3 = 99\n" + text(1, "bpf_strnchr", in(0), "3") +
 				"r3 = 0\n" + text(2, "bpf_strnchr", in(0), "3") + "r3 = 0\n" + text(3, "bpf_strnchr", in(0), "4")),
