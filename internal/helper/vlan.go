@@ -66,8 +66,8 @@ func skbVlanPush(k *vm.Call) uint64 {
 		copy(b, b[vlanHeader:vlanHeader+protoAt])
 		binary.BigEndian.PutUint16(b[protoAt:], outer)
 		binary.BigEndian.PutUint16(b[protoAt+2:], uint16(field(c, linux.SKBVlanTCI)))
+		// The network header stays 14 bytes behind data: Linux moves it with the tag.
 		c.MovePacket(data, data, end)
-		c.Packet.NetOff += vlanHeader
 		setProtocol(c, outer)
 	}
 	setTag(c, 1, proto, tci)

@@ -68,7 +68,7 @@ func xdpAdjustMeta(k *vm.Call) uint64 {
 func xdpAdjustTail(k *vm.Call) uint64 {
 	c := k.CPU
 	if c.Packet.Hidden > 0 {
-		return xdpAdjustFrags(c, int64(int32(k.Args[1])))
+		return xdpAdjustFrags(c, int32(k.Args[1]))
 	}
 	meta, data, end := c.PacketBounds()
 	lo, _ := c.PacketBuffer()
@@ -85,10 +85,13 @@ func xdpAdjustTail(k *vm.Call) uint64 {
 
 // xdpAdjustFrags is bpf_xdp_adjust_tail for a packet with fragments, which are pages that are
 // full but for the last one.
-func xdpAdjustFrags(c *vm.CPU, by int64) uint64 {
+func xdpAdjustFrags(c *vm.CPU, distance int32) uint64 {
 	meta, data, end := c.PacketBounds()
-	hidden := int64(c.Packet.Hidden)
-	if by >= 0 {
+	hidden, by := int64(c.Packet.Hidden), int64(distance)
+	switch {
+	case distance == math.MinInt32:
+		return 0 // Linux negates it in 32 bits, and takes nothing away
+	case by >= 0:
 		last := (hidden-1)%xdpPage + 1
 		if by > xdpPage-last {
 			return linux.EINVAL.Neg()

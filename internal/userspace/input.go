@@ -75,7 +75,7 @@ func prepare(c *vm.CPU, p *vm.Program, in *engine.Input) (r1 uint64, err error) 
 	if s.isPacket() && (len(in.Registers) != 0 || len(in.Memory) != 0) {
 		return 0, invalid("%s programs take a packet, not registers and memory", p.Type)
 	}
-	if !s.isPacket() && len(in.Data) != 0 {
+	if !s.isPacket() && s != shapeNone && len(in.Data) != 0 {
 		return 0, invalid("%s programs take no packet", p.Type)
 	}
 	// An error of type *InputError that is nil must not become an error that is not.

@@ -62,6 +62,8 @@ func prepareXDP(c *vm.CPU, p *vm.Program, in *engine.Input) *InputError {
 	}
 	c.SetPacket(in.Data[meta:], vm.Packet{L2: true, NetOff: ethHeader, Writable: true, Hidden: size - linear})
 	_, data, _ := c.PacketBounds()
+	// The headroom is zeroed: a program that moves the start of the packet can read it.
+	clear(mem.Bytes(data-linux.XDPHeadroom, linux.XDPHeadroom))
 	first := data - uint64(meta)
 	if meta > 0 {
 		copy(mem.Bytes(first, uint64(meta)), in.Data)

@@ -116,7 +116,7 @@ func onKernel(t *testing.T, k kind, text string, in *engine.Input) outcome {
 	defer p.Close()
 	opts := &ebpf.RunOptions{Data: in.Data, Repeat: uint32(in.Repeat)}
 	if len(in.Data) > 0 {
-		opts.DataOut = make([]byte, 1<<17)
+		opts.DataOut = make([]byte, len(in.Data)+1<<14)
 	}
 	if len(in.Context) > 0 {
 		opts.Context = in.Context
