@@ -1,0 +1,16 @@
+package corpus_test
+
+import (
+	"testing"
+
+	"github.com/carom-bpf/carom/caromtest"
+	"github.com/carom-bpf/carom/caromtest/corpus"
+)
+
+const testdata = "../testdata"
+
+func TestTailCalls(t *testing.T) { caromtest.Run(t, corpus.TailCalls(testdata)...) }
+func TestPrograms(t *testing.T)  { caromtest.Run(t, corpus.Programs(testdata)...) }
+func TestRules(t *testing.T)     { caromtest.Run(t, corpus.Rules(testdata)...) }
+func TestOwners(t *testing.T)    { caromtest.Run(t, corpus.Owners(testdata)...) }
+func TestRefusals(t *testing.T)  { caromtest.Run(t, corpus.Refusals(testdata)...) }

@@ -1,0 +1,149 @@
+package corpus
+
+import (
+	"fmt"
+
+	ct "github.com/carom-bpf/carom/caromtest"
+)
+
+// Rules returns a case for each rule of tail calls that the kernel's own tests do not spell out.
+func Rules(testdata string) []ct.Case {
+	o := objects(testdata)
+	constprop := o.one("a folded constant result", "constprop",
+		prog("folded", 65), prog("honest", 65), prog("folded", 65, fill("target")...), prog("honest", 71))
+	return []ct.Case{
+		truncation(o), failuresAreFree(o), xdpLimit(o), budget(o),
+		o.one("a subprogram's tail call returns to its caller", "return_to_caller",
+			prog("back", 105), prog("back_global", 105), prog("nested", 115),
+			prog("back", 107, fill("target")...), prog("back_global", 107), prog("nested", 117)),
+		o.one("all callers wait", "viasub", taken(want(34), 33, 1)),
+		o.one("frames stay whole", "deep_frames", vars(want(595), map[string]any{"depth": uint32(34)})),
+		o.one("registers", "registers", prog("saved", 43215), prog("missed", 54321), prog("wide", 9)),
+		o.one("240 bytes of callers' stack", "stack_240", want(105), want(107, fill("target")...)),
+		constprop,
+		o.one("a key with dirty bytes", "partial_key",
+			prog("dirty_key", 1000, ct.Put("numbers", uint32(1), uint32(11))), prog("clean_key", 11)),
+		o.one("maps section", "legacy_maps", want(3), want(7, ct.PutProg("jmp_table", 1, "target"))),
+	}
+}
+
+// taken adds counts of tail calls to a step.
+func taken(s ct.Step, hops, misses int) ct.Step {
+	s.Want.TailCalls, s.Want.Misses = new(hops), new(misses)
+	return s
+}
+
+func truncation(o objects) ct.Case {
+	var steps []ct.Step
+	for _, r := range []struct {
+		index uint64
+		ret   uint32
+	}{{0, 77}, {1, 2}, {1 << 32, 77}, {1<<32 + 1, 2}, {2, 2}, {0xdeadbeef << 32, 77}} {
+		steps = append(steps, set(want(r.ret), map[string]any{"wanted": r.index}))
+	}
+	return o.one("the index is 32 bits", "truncation", append(steps, prog("entry_constant", 77))...)
+}
+
+func failuresAreFree(o objects) ct.Case {
+	var steps []ct.Step
+	for _, index := range []uint32{0, 2, 3, 4, 1000, 0xffffffff} {
+		s := taken(set(want(42), map[string]any{"wanted": index}), 1, 40)
+		s.Name = fmt.Sprintf("index %d", index)
+		steps = append(steps, s)
+	}
+	return o.one("failures are free", "failed_free", append(steps, prog("entry_direct", 42))...)
+}
+
+func xdpLimit(o objects) ct.Case {
+	reset := map[string]any{"count": uint64(0), "falls": uint64(0)}
+	again := set(vars(want(2), map[string]any{"count": uint64(693), "falls": uint64(21)}), reset)
+	again.Repeat = 21
+	return o.one("34 executions in XDP", "xdp_limit",
+		vars(want(2), map[string]any{"count": uint64(33), "falls": uint64(1)}),
+		set(vars(prog("self", 3), map[string]any{"count": uint64(34), "falls": uint64(1)}), reset),
+		again)
+}
+
+func budget(o objects) ct.Case {
+	more := vars(prog("ping", 2), map[string]any{"count": uint64(374)})
+	more.Repeat = 10
+	return o.one("one budget for all maps", "pingpong",
+		vars(prog("ping", 2), map[string]any{"count": uint64(34)}), more)
+}
+
+// Owners returns the cases of who may share a PROG_ARRAY.
+func Owners(testdata string) []ct.Case {
+	o := objects(testdata)
+	members := []string{
+		"tc_prog", "tcx_ingress_prog", "tcx_egress_prog", "tc_action_prog", "socket_filter_prog", "xdp_prog",
+		"xdp_frags_prog", "xdp_cpumap_prog", "xdp_devmap_prog", "kprobe_prog", "kprobe_multi_prog",
+		"uprobe_multi_prog", "tracepoint_prog", "raw_tracepoint_prog", "perf_event_prog",
+		"cgroup_skb_ingress_prog", "cgroup_skb_egress_prog", "cgroup_connect4_prog", "cgroup_connect6_prog",
+	}
+	var cases []ct.Case
+	for _, first := range members {
+		ops := []ct.Op{ct.PutProg("jmp_table", 0, first)}
+		for _, p := range members {
+			op := ct.PutProg("jmp_table", 1, p)
+			if p != first {
+				op = op.Fails(ct.EINVAL)
+			}
+			ops = append(ops, op)
+		}
+		// The owner stays when the map is empty again.
+		other := members[0]
+		if other == first {
+			other = members[1]
+		}
+		ops = append(ops, empty(0), empty(1), ct.PutProg("jmp_table", 0, other).Fails(ct.EINVAL))
+		cases = append(cases, ct.Case{Name: "inserted first/" + first, Object: o.path("owner"), Steps: []ct.Step{{Do: ops}}})
+	}
+	entries := []string{
+		"entry_tc", "entry_tcx_ingress", "entry_xdp", "entry_xdp_frags", "entry_socket", "entry_kprobe",
+		"entry_cgroup_skb_ingress", "entry_cgroup_skb_egress",
+	}
+	for _, first := range []string{"entry_tc", "entry_xdp", "entry_cgroup_skb_ingress"} {
+		c := ct.Case{Name: "loaded first/" + first, Object: o.path("owner_entry"), Load: []string{first}}
+		for _, p := range entries {
+			load := &ct.Load{Programs: []string{p}}
+			if p != first {
+				load.Refused = &ct.Refusal{Errno: ct.EINVAL}
+			}
+			c.Steps = append(c.Steps, ct.Step{Name: "load " + p, Load: load})
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// Refusals returns the cases of what must not load.
+func Refusals(testdata string) []ct.Case {
+	o := objects(testdata)
+	verified := func(object string, errno ct.Errno, text string) ct.Case {
+		return ct.Case{
+			Name: object, Object: o.path(object), Refused: &ct.Refusal{Errno: errno, Text: text},
+			Skip: map[string]string{interpreter: noVerifier},
+		}
+	}
+	everywhere := func(object string, errno ct.Errno) ct.Case {
+		return ct.Case{Name: object, Object: o.path(object), Refused: &ct.Refusal{Errno: errno}}
+	}
+	// The log of a program with the wrong owner has statistics only, so no text is asked for.
+	return []ct.Case{
+		verified("held_lock", ct.EINVAL, "function calls are not allowed while holding a lock"),
+		verified("held_rcu", ct.EINVAL, "tail_call cannot be used inside bpf_rcu_read_lock-ed region"),
+		verified("held_preempt", ct.EINVAL, "tail_call cannot be used inside bpf_preempt_disable-ed region"),
+		verified("ref_leak", ct.EINVAL, "tail_call would lead to reference leak"),
+		verified("stack_256", ct.EACCES,
+			"tail_calls are not allowed when call stack of previous frames is 256 bytes. Too large"),
+		verified("packet_sub", ct.EACCES, "R6 invalid mem access 'scalar'"),
+		verified("result_unknown", ct.EINVAL,
+			"math between map_value pointer and register with unbounded min value is not allowed"),
+		verified("u8_key", ct.EINVAL, "invalid read from stack R2 off=-1 size=4"),
+		everywhere("unknown_helper", ct.EINVAL),
+		everywhere("u8_prog_array", ct.EINVAL),
+		everywhere("values_no_size", ct.EINVAL),
+		everywhere("values_too_many", ct.E2BIG),
+		everywhere("values_other_type", ct.EINVAL),
+	}
+}
