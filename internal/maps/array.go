@@ -12,9 +12,10 @@ import (
 type array struct {
 	*Common
 	region *mem.Region
-	stride uint64 // between elements
-	copies int    // per element; 1, or one for each virtual CPU
-	cpu    uint64 // between the copies of two virtual CPUs
+	stride uint64    // between elements
+	copies int       // per element; 1, or one for each virtual CPU
+	cpu    uint64    // between the copies of two virtual CPUs
+	keys   [][4]byte // of ForEach, by virtual CPU
 }
 
 const arrayFlags = linux.MapNUMANode | linux.MapReadOnly | linux.MapWriteOnly | linux.MapReadOnlyProg |
@@ -47,7 +48,7 @@ func makeArray(c *Common, copies int) (Map, error) {
 	if copies > 1 && c.Flags&(linux.MapMmapable|linux.MapInnerMap) != 0 {
 		return nil, c.fail(linux.EINVAL, "per-CPU arrays cannot be BPF_F_MMAPABLE or BPF_F_INNER_MAP")
 	}
-	a := &array{Common: c, stride: roundUp8(c.ValueSize), copies: copies}
+	a := &array{Common: c, stride: roundUp8(c.ValueSize), copies: copies, keys: make([][4]byte, c.host.CPUs)}
 	a.cpu = a.stride * uint64(c.MaxEntries)
 	region, err := c.host.Space.Alloc(mem.Layout{
 		Kind: mem.KindMapValue, Name: c.Name, Owner: a,
@@ -114,7 +115,7 @@ func (a *array) Update(cpu int, key, value []byte, flags uint64) linux.Errno {
 func (a *array) Delete(int, []byte) linux.Errno { return linux.EINVAL }
 
 func (a *array) SysLookup(key, value []byte, flags uint64) linux.Errno {
-	if errno := a.sysRead(); errno != linux.OK {
+	if errno := a.sysReadFlags(flags); errno != linux.OK {
 		return errno
 	}
 	i := binary.LittleEndian.Uint32(key)
@@ -149,6 +150,9 @@ func (a *array) SysDelete([]byte) linux.Errno {
 }
 
 func (a *array) NextKey(key, next []byte) linux.Errno {
+	if errno := a.sysRead(); errno != linux.OK {
+		return errno
+	}
 	return nextIndex(a.MaxEntries, key, next)
 }
 
@@ -170,7 +174,7 @@ func nextIndex(n uint32, key, next []byte) linux.Errno {
 
 // ForEach implements Iterator (bpf_for_each_array_elem).
 func (a *array) ForEach(cpu int, visit func(key []byte, value uint64) bool) int {
-	var key [4]byte
+	key := &a.keys[cpu]
 	for i := range a.MaxEntries {
 		binary.LittleEndian.PutUint32(key[:], i)
 		if !visit(key[:], a.addr(cpu, i)) {

@@ -66,7 +66,7 @@ func (c *CPU) Run(p *Program, r1, r2 uint64, limits Limits, res *Result) error {
 	}
 	r0 := c.exec(p, 0, r1, r2, 0)
 	if c.stop == running && len(c.records) > 0 {
-		c.fault(p, 0, ErrLeak, "the program ended with %d ring buffer record(s) reserved; submit or discard each", len(c.records))
+		c.fault(p, 0, ErrLeak, "the program ended with %d ring buffer record(s) or lock(s) held; release each on every path", len(c.records))
 	}
 	res.TailCalls, res.Misses = c.tailCalls, c.misses
 	res.Instructions = c.executed - c.fuel
