@@ -10,7 +10,7 @@ import (
 // addresses, so a helper that moves the packet's bounds tells the virtual CPU.
 func packetHelpers() []vm.Helper {
 	var all []vm.Helper
-	for _, family := range [][]vm.Helper{skbHelpers(), vlanHelpers(), xdpHelpers(), csumHelpers(), redirectHelpers()} {
+	for _, family := range [][]vm.Helper{skbHelpers(), roomHelpers(), vlanHelpers(), xdpHelpers(), csumHelpers(), redirectHelpers()} {
 		all = append(all, family...)
 	}
 	return all

@@ -1,12 +1,11 @@
 package helper
 
 import (
-	"encoding/binary"
-
 	"github.com/cilium/ebpf"
 
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/maps"
+	"github.com/carom-bpf/carom/internal/mem"
 	"github.com/carom-bpf/carom/internal/vm"
 )
 
@@ -123,11 +122,21 @@ func redirectMap(k *vm.Call) uint64 {
 	if flags&^allowed != 0 {
 		return xdpAborted
 	}
-	var key [4]byte
-	binary.LittleEndian.PutUint32(key[:], uint32(k.Args[1]))
-	if flags&flagBroadcast == 0 && m.Lookup(k.CPU.ID, key[:]) == 0 {
+	if flags&flagBroadcast == 0 && !hasKey(k, m, uint32(k.Args[1])) {
 		return flags & xdpActions
 	}
 	k.CPU.Redirect = vm.Redirect{Set: true, Map: info.Name, Key: uint64(uint32(k.Args[1])), Flags: flags}
 	return xdpRedirect
+}
+
+// hasKey looks a key up. The key lies in the virtual CPU's scratch memory, because one on the Go
+// stack would escape.
+func hasKey(k *vm.Call, m maps.Map, key uint32) bool {
+	addr := k.CPU.Scratch(4)
+	if addr == 0 {
+		k.Fail("no helper memory is left for the key")
+		return false
+	}
+	mem.Store32(addr, key)
+	return m.Lookup(k.CPU.ID, mem.Bytes(addr, 4)) != 0
 }

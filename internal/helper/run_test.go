@@ -44,7 +44,7 @@ func refused() []scenario {
 			call bpf_spin_lock`)},
 		{name: "record submitted twice", maps: ring, local: "is not a reserved ring buffer record; submit each record once", text: program(reserve + submit + submit)},
 		{name: "submit of other memory", maps: ring, local: "is not a reserved ring buffer record", text: program("r7 = r10\n" + submit)},
-		{name: "record kept", maps: ring, local: "reserved; submit or discard each", text: program(reserve)},
+		{name: "record kept", maps: ring, local: "held; release each on every path", text: program(reserve)},
 		{name: "store past a record", maps: ring, local: "past the end of ring buffer record", text: program(reserve + "*(u8 *)(r7 +8) = 1\n")},
 		{name: "store into a submitted record", maps: ring, local: "write of 1 bytes", text: program(reserve + submit + "*(u8 *)(r7 +0) = 1\n")},
 		{name: "no map", local: "R1 = 0x5 is not a map", text: program("r1 = 5\nr2 = r10\ncall bpf_map_lookup_elem")},

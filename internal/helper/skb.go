@@ -119,6 +119,9 @@ func skbChangeTail(k *vm.Call) uint64 {
 	if k.Args[2] != 0 || n > maxSKBLen || n < uint64(max(0, c.Packet.NetOff)) {
 		return linux.EINVAL.Neg()
 	}
+	if c.Packet.Encapsulated {
+		return linux.ENOTSUPP.Neg()
+	}
 	if err := pull(c, have); err != linux.OK {
 		return err.Neg()
 	}
