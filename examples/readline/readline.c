@@ -25,6 +25,9 @@ struct event {
 	char line[LINE_SIZE];
 };
 
+/* Keeps the type in the object, so that tools can print events field by field. */
+const struct event *unused_event __attribute__((unused));
+
 /* Registers of an x86-64 user program as the kernel saves them. Declared here so
  * that the object needs neither vmlinux.h nor relocation. */
 struct pt_regs {

@@ -11,6 +11,8 @@ import (
 type Call struct {
 	CPU  *CPU
 	Args [5]uint64 // R1 to R5
+	// Buf is room for a key that a helper builds; one on the Go stack would escape.
+	Buf [8]byte
 
 	prog *Program
 	pc   int

@@ -69,7 +69,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer c.End()
-		c.SetPacket(packet, Packet{L2: true, Writable: true})
+		c.SetPacket(packet, Packet{Writable: true})
 		c.UseContext(p, 0)
 		var res Result
 		if err := c.Run(p, c.ContextAddr(), 0, Limits{Budget: 20000}, &res); err != nil {
