@@ -1,11 +1,12 @@
 package helper
 
 import (
+	"encoding/binary"
+
 	"github.com/cilium/ebpf"
 
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/maps"
-	"github.com/carom-bpf/carom/internal/mem"
 	"github.com/carom-bpf/carom/internal/vm"
 )
 
@@ -129,14 +130,8 @@ func redirectMap(k *vm.Call) uint64 {
 	return xdpRedirect
 }
 
-// hasKey looks a key up. The key lies in the virtual CPU's scratch memory, because one on the Go
-// stack would escape.
+// hasKey looks a key up.
 func hasKey(k *vm.Call, m maps.Map, key uint32) bool {
-	addr := k.CPU.Scratch(4)
-	if addr == 0 {
-		k.Fail("no helper memory is left for the key")
-		return false
-	}
-	mem.Store32(addr, key)
-	return m.Lookup(k.CPU.ID, mem.Bytes(addr, 4)) != 0
+	binary.LittleEndian.PutUint32(k.Buf[:], key)
+	return m.Lookup(k.CPU.ID, k.Buf[:4]) != 0
 }

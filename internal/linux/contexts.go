@@ -17,7 +17,7 @@ func NewContexts() *Contexts {
 	c := &Contexts{AMD64: amd64Regs(), ARM64: arm64Regs(), RawArgs: rawArgs(), xdpDevmap: xdpMD(ReadOnly)}
 	c.byType = map[ebpf.ProgramType]*Context{
 		ebpf.XDP:                   xdpMD(Hidden),
-		ebpf.Kprobe:                {Name: "pt_regs", Writable: true},
+		ebpf.Kprobe:                {Name: "pt_regs"},
 		ebpf.TracePoint:            {Name: "tracepoint record"},
 		ebpf.RawTracepoint:         {Name: "bpf_raw_tracepoint_args"},
 		ebpf.RawTracepointWritable: {Name: "bpf_raw_tracepoint_args"},

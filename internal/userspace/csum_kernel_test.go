@@ -20,7 +20,7 @@ func TestCsumReplace(t *testing.T) {
 				{0xffffffff, 0xffffffff}, {0x1122334455667788, 0x99aabbccddeeff00}} {
 				for _, flags := range []int{0, 2, 4} {
 					args := fmt.Sprintf("r2 = %d ll\nr3 = %d ll\nr4 = %d ll\nr5 = %d", uint64(off), v[0], v[1], flags)
-					b.same(t, k, call(args, h, sizesToCB), skbInput(packet))
+					b.ran(t, k, call(args, h, sizesToCB), skbInput(packet))
 				}
 			}
 		}
@@ -28,7 +28,7 @@ func TestCsumReplace(t *testing.T) {
 			for _, off := range []int{40, 42, 24} {
 				for _, v := range [][2]int{{0, 0}, {0x1234, 0xabcd}, {0, 0xffff}} {
 					args := fmt.Sprintf("r2 = %d\nr3 = %d\nr4 = %d\nr5 = %d ll", off, v[0], v[1], flags)
-					b.same(t, k, call(args, h, sizesToCB), skbInput(packet))
+					b.ran(t, k, call(args, h, sizesToCB), skbInput(packet))
 				}
 			}
 		}
@@ -42,13 +42,13 @@ func TestCsumDiff(t *testing.T) {
 		for _, n := range [][2]int{{0, 0}, {0, 4}, {4, 0}, {4, 4}, {8, 32}, {32, 8}, {0, 64}, {3, 0}, {0, 5}, {6, 6}, {1, 4}} {
 			for _, seed := range []uint64{0, 1, 0xffff, 0x10000, 0xffffffff, 0x12345678, 0x123456789a} {
 				args := fmt.Sprintf("r1 = r10\nr1 += -64\nr2 = %d\nr3 = r10\nr3 += -%d\nr4 = %d\nr5 = %d ll", n[0], max(n[1], 8), n[1], seed)
-				b.same(t, k, call(args, "bpf_csum_diff", ""), skbInput(ipv4(60)))
+				b.ran(t, k, call(args, "bpf_csum_diff", ""), skbInput(ipv4(60)))
 			}
 		}
-		b.same(t, k, call("r1 = 0\nr2 = 0\nr3 = 0\nr4 = 0\nr5 = 0x12345678", "bpf_csum_diff", ""), skbInput(ipv4(60)))
+		b.ran(t, k, call("r1 = 0\nr2 = 0\nr3 = 0\nr4 = 0\nr5 = 0x12345678", "bpf_csum_diff", ""), skbInput(ipv4(60)))
 		// The same bytes on both sides, and zeroes.
-		b.same(t, k, call("r1 = r10\nr1 += -8\nr2 = 8\nr3 = r1\nr4 = 8\nr5 = 0", "bpf_csum_diff", ""), skbInput(ipv4(60)))
-		b.same(t, k, call("*(u64 *)(r10 - 8) = 0\nr1 = r10\nr1 += -8\nr2 = 8\nr3 = r1\nr4 = 8\nr5 = 0", "bpf_csum_diff", ""), skbInput(ipv4(60)))
-		b.same(t, k, call("*(u64 *)(r10 - 8) = 0\nr1 = r10\nr1 += -8\nr2 = 8\nr3 = 0\nr4 = 0\nr5 = 0", "bpf_csum_diff", ""), skbInput(ipv4(60)))
+		b.ran(t, k, call("r1 = r10\nr1 += -8\nr2 = 8\nr3 = r1\nr4 = 8\nr5 = 0", "bpf_csum_diff", ""), skbInput(ipv4(60)))
+		b.ran(t, k, call("*(u64 *)(r10 - 8) = 0\nr1 = r10\nr1 += -8\nr2 = 8\nr3 = r1\nr4 = 8\nr5 = 0", "bpf_csum_diff", ""), skbInput(ipv4(60)))
+		b.ran(t, k, call("*(u64 *)(r10 - 8) = 0\nr1 = r10\nr1 += -8\nr2 = 8\nr3 = 0\nr4 = 0\nr5 = 0", "bpf_csum_diff", ""), skbInput(ipv4(60)))
 	}
 }

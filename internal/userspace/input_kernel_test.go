@@ -20,15 +20,15 @@ func TestPacketLengths(t *testing.T) {
 	for _, k := range append(skbKinds(), kind{Type: ebpf.XDP}, kind{Type: ebpf.XDP, Flags: 1 << 5}) {
 		for _, n := range lengths {
 			packet := make([]byte, n)
-			b.same(t, k, pass, &engine.Input{Data: packet})
+			b.ran(t, k, pass, &engine.Input{Data: packet})
 			for _, proto := range [][2]byte{{8, 0}, {0x86, 0xdd}, {8, 6}} {
 				if n >= 14 {
 					packet[12], packet[13] = proto[0], proto[1]
-					b.same(t, k, pass, &engine.Input{Data: packet})
+					b.ran(t, k, pass, &engine.Input{Data: packet})
 				}
 			}
 		}
-		b.same(t, k, pass, &engine.Input{Data: ipv4(60), Repeat: 3})
+		b.ran(t, k, pass, &engine.Input{Data: ipv4(60), Repeat: 3})
 	}
 }
 
@@ -45,7 +45,7 @@ func TestProtocolAndPacketType(t *testing.T) {
 					for len(packet) < n {
 						packet = append(packet, first)
 					}
-					b.same(t, kind{Type: ebpf.SchedCLS}, text, &engine.Input{Data: packet})
+					b.ran(t, kind{Type: ebpf.SchedCLS}, text, &engine.Input{Data: packet})
 				}
 			}
 		}
@@ -63,24 +63,24 @@ func TestSKBContextInput(t *testing.T) {
 		if off > linux.SKBIfindex && off < linux.SKBIfindex+4 {
 			continue // no such device here; carom takes any ifindex
 		}
-		b.same(t, k, pass, in)
+		b.ran(t, k, pass, in)
 		in.Context[off] = 0xff
 		if off != linux.SKBIfindex {
-			b.same(t, k, pass, in)
+			b.ran(t, k, pass, in)
 		}
 	}
 	for _, k := range []kind{{Type: ebpf.SchedCLS}, {Type: ebpf.SocketFilter}} {
 		for _, v := range []uint32{1, 45, 46, 59, 60, 61, 65535, 65536, 65537, 0xffffffff} {
-			b.same(t, k, pass, &engine.Input{Data: ipv4(60), Context: words(linux.SKBSize, linux.SKBWireLen, v), ContextOut: true})
-			b.same(t, k, pass, &engine.Input{Data: ipv4(60), Context: words(linux.SKBSize, linux.SKBGSOSegs, v), ContextOut: true})
-			b.same(t, k, pass, &engine.Input{Data: ipv4(60), Context: words(linux.SKBSize, linux.SKBGSOSize, v), ContextOut: true})
+			b.ran(t, k, pass, &engine.Input{Data: ipv4(60), Context: words(linux.SKBSize, linux.SKBWireLen, v), ContextOut: true})
+			b.ran(t, k, pass, &engine.Input{Data: ipv4(60), Context: words(linux.SKBSize, linux.SKBGSOSegs, v), ContextOut: true})
+			b.ran(t, k, pass, &engine.Input{Data: ipv4(60), Context: words(linux.SKBSize, linux.SKBGSOSize, v), ContextOut: true})
 		}
-		b.same(t, k, pass, &engine.Input{Data: ipv4(60), ContextOut: true})
+		b.ran(t, k, pass, &engine.Input{Data: ipv4(60), ContextOut: true})
 		for _, n := range []int{4, 12, 48, 191, 193, 4096, 4097} {
 			in := &engine.Input{Data: ipv4(60), Context: make([]byte, n)}
-			b.same(t, k, pass, in)
+			b.ran(t, k, pass, in)
 			in.Context[n-1] = 1
-			b.same(t, k, pass, in)
+			b.ran(t, k, pass, in)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestXDPContextInput(t *testing.T) {
 	b := newBench(t)
 	k := kind{Type: ebpf.XDP}
 	run := func(size int, fields ...uint32) {
-		b.same(t, k, "r0 = *(u32 *)(r1 + 12)\nexit", &engine.Input{Data: ipv4(size), Context: words(linux.XDPMDSize, fields...), ContextOut: true})
+		b.ran(t, k, "r0 = *(u32 *)(r1 + 12)\nexit", &engine.Input{Data: ipv4(size), Context: words(linux.XDPMDSize, fields...), ContextOut: true})
 	}
 	for _, data := range []uint32{0, 1, 2, 3, 4, 8, 32, 36, 46, 47, 48, 60, 212, 216, 220, 252, 256, 0xffffffff} {
 		for _, end := range []uint32{0, 4, 8, 13, 14, 36, 60, 61, 300, 0xffffffff} {
@@ -110,12 +110,12 @@ func TestXDPContextInput(t *testing.T) {
 	}
 	for _, n := range []int{4, 8, 23, 25, 4096, 4097} {
 		in := &engine.Input{Data: ipv4(60), Context: words(max(n, 8), 4, 60)[:n]}
-		b.same(t, k, pass, in)
+		b.ran(t, k, pass, in)
 		in.Context[n-1] |= 1
-		b.same(t, k, pass, in)
+		b.ran(t, k, pass, in)
 	}
 	for _, attach := range []ebpf.AttachType{ebpf.AttachXDPDevMap, ebpf.AttachXDPCPUMap} {
-		b.same(t, kind{Type: ebpf.XDP, Attach: attach}, "r0 = 2\nexit", &engine.Input{Data: ipv4(60)})
+		b.ran(t, kind{Type: ebpf.XDP, Attach: attach}, "r0 = 2\nexit", &engine.Input{Data: ipv4(60)})
 	}
 }
 
@@ -125,19 +125,19 @@ func TestRawContextInput(t *testing.T) {
 	b := newBench(t)
 	raw := kind{Type: ebpf.RawTracepoint}
 	for _, n := range []int{8, 16, 96, 97, 104} {
-		b.same(t, raw, "r0 = *(u64 *)(r1 + 0)\nexit", &engine.Input{Context: words(n, 0, 0x1234)})
+		b.ran(t, raw, "r0 = *(u64 *)(r1 + 0)\nexit", &engine.Input{Context: words(n, 0, 0x1234)})
 	}
 	in := &engine.Input{Context: words(16, 0, 0x1234)}
 	in.ContextOut = true
-	b.same(t, raw, pass, in)
-	b.same(t, raw, pass, &engine.Input{Context: words(16), Repeat: 2})
-	b.same(t, raw, pass, &engine.Input{Context: words(16), Data: ipv4(60)})
+	b.ran(t, raw, pass, in)
+	b.ran(t, raw, pass, &engine.Input{Context: words(16), Repeat: 2})
+	b.ran(t, raw, pass, &engine.Input{Context: words(16), Data: ipv4(60)})
 	call := kind{Type: ebpf.Syscall, Flags: 1 << 4} // BPF_F_SLEEPABLE
 	for _, n := range []int{8, 16, 65535, 65536} {
-		b.same(t, call, "r0 = *(u32 *)(r1 + 0)\nexit", &engine.Input{Context: words(n, 0, 0x1234)})
+		b.ran(t, call, "r0 = *(u32 *)(r1 + 0)\nexit", &engine.Input{Context: words(n, 0, 0x1234)})
 	}
-	b.same(t, call, pass, &engine.Input{Context: words(16), Repeat: 2})
-	b.same(t, call, pass, &engine.Input{Context: words(16), Data: ipv4(60)})
+	b.ran(t, call, pass, &engine.Input{Context: words(16), Repeat: 2})
+	b.ran(t, call, pass, &engine.Input{Context: words(16), Data: ipv4(60)})
 	p := b.program(t, call, "*(u32 *)(r1 + 4) = 7\nr0 = 3\nexit")
 	var res engine.Result
 	if err := b.run(t, p, &engine.Input{Context: words(8, 0, 5), ContextOut: true}, &res); err != nil {

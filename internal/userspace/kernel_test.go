@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
-	"golang.org/x/sys/unix"
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/helper"
@@ -108,7 +108,7 @@ func onKernel(t *testing.T, k kind, text string, in *engine.Input) outcome {
 	t.Helper()
 	p, err := loadKernel(k, text)
 	if err != nil {
-		if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) {
+		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EINVAL) {
 			return outcome{rejected: true}
 		}
 		t.Fatalf("%s: %v\n%s", k, err, text)
@@ -125,7 +125,7 @@ func onKernel(t *testing.T, k kind, text string, in *engine.Input) outcome {
 		opts.ContextOut = make([]byte, ctxSize(k.Type))
 	}
 	ret, err := p.Run(opts)
-	var errno unix.Errno
+	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		return outcome{errno: linux.Errno(errno)}
 	}
@@ -214,6 +214,14 @@ func (b *bench) same(t *testing.T, k kind, text string, in *engine.Input) outcom
 		t.Errorf("%s\n%s\ncarom: %s\nLinux: %s", k, text, got, want)
 	}
 	return want
+}
+
+// ran is same for programs that Linux accepts.
+func (b *bench) ran(t *testing.T, k kind, text string, in *engine.Input) {
+	t.Helper()
+	if o := b.same(t, k, text, in); o.rejected {
+		t.Errorf("%s: Linux does not load the test program\n%s", k, text)
+	}
 }
 
 // ipv4 is a UDP packet of n bytes with a link header.

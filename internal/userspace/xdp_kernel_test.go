@@ -59,16 +59,16 @@ r0 ^= r2`
 				for _, h := range []string{"bpf_xdp_adjust_head", "bpf_xdp_adjust_tail", "bpf_xdp_adjust_meta"} {
 					args := fmt.Sprintf("r2 = %d ll", uint64(off))
 					for _, after := range []string{"", distances, "r1 = r6\ncall bpf_xdp_get_buff_len"} {
-						b.same(t, k, xdpCall(args, h, after), in)
+						b.ran(t, k, xdpCall(args, h, after), in)
 					}
 				}
 			}
 			for _, pair := range [][2]int{{-4, 4}, {-8, -16}, {16, -8}, {-216, 4}} {
 				head := fmt.Sprintf("r2 = %d\n", pair[0])
 				meta := fmt.Sprintf("r1 = r6\nr2 = %d\n", pair[1])
-				b.same(t, k, xdpCall(head, "bpf_xdp_adjust_meta", meta+"call bpf_xdp_adjust_head"), in)
-				b.same(t, k, xdpCall(head, "bpf_xdp_adjust_head", meta+"call bpf_xdp_adjust_meta"), in)
-				b.same(t, k, xdpCall(head, "bpf_xdp_adjust_tail", meta+"call bpf_xdp_adjust_tail"), in)
+				b.ran(t, k, xdpCall(head, "bpf_xdp_adjust_meta", meta+"call bpf_xdp_adjust_head"), in)
+				b.ran(t, k, xdpCall(head, "bpf_xdp_adjust_head", meta+"call bpf_xdp_adjust_meta"), in)
+				b.ran(t, k, xdpCall(head, "bpf_xdp_adjust_tail", meta+"call bpf_xdp_adjust_tail"), in)
 			}
 		}
 	}
@@ -82,8 +82,8 @@ func TestXDPLoadAndStore(t *testing.T) {
 			for _, n := range []int{1, 8, 40} {
 				args := fmt.Sprintf("r2 = %d ll\nr3 = r10\nr3 += -64\nr4 = %d", uint64(off), n)
 				// The stack after a load, and R0.
-				b.same(t, kind{Type: ebpf.XDP}, xdpCall(args, "bpf_xdp_load_bytes", "r1 = *(u32 *)(r10 - 64)\nr0 ^= r1"), in)
-				b.same(t, kind{Type: ebpf.XDP}, xdpCall(args, "bpf_xdp_store_bytes", ""), in)
+				b.ran(t, kind{Type: ebpf.XDP}, xdpCall(args, "bpf_xdp_load_bytes", "r1 = *(u32 *)(r10 - 64)\nr0 ^= r1"), in)
+				b.ran(t, kind{Type: ebpf.XDP}, xdpCall(args, "bpf_xdp_store_bytes", ""), in)
 			}
 		}
 	}
@@ -104,7 +104,7 @@ r0 = *(u32 *)(r2 + 16)
 out:
 exit`
 	for _, in := range xdpInputs() {
-		b.same(t, kind{Type: ebpf.XDP}, text, in)
+		b.ran(t, kind{Type: ebpf.XDP}, text, in)
 	}
 }
 
@@ -114,12 +114,12 @@ func TestRedirect(t *testing.T) {
 	kinds := []kind{{Type: ebpf.XDP}, {Type: ebpf.SchedCLS}, {Type: ebpf.LWTXmit}}
 	for _, flags := range []uint64{0, 1, 2, 3, 4, 8, 1 << 16, 1 << 32} {
 		for _, k := range kinds {
-			b.same(t, k, fmt.Sprintf("r1 = 1\nr2 = %d ll\ncall bpf_redirect\nexit", flags), &engine.Input{Data: ipv4(60)})
+			b.ran(t, k, fmt.Sprintf("r1 = 1\nr2 = %d ll\ncall bpf_redirect\nexit", flags), &engine.Input{Data: ipv4(60)})
 		}
 		k := kind{Type: ebpf.SchedCLS}
-		b.same(t, k, fmt.Sprintf("r1 = 1\nr2 = %d ll\ncall bpf_redirect_peer\nexit", flags), &engine.Input{Data: ipv4(60)})
+		b.ran(t, k, fmt.Sprintf("r1 = 1\nr2 = %d ll\ncall bpf_redirect_peer\nexit", flags), &engine.Input{Data: ipv4(60)})
 		for _, n := range []int{0, 19, 20, 24} {
-			b.same(t, k, fmt.Sprintf("*(u64 *)(r10 - 8) = 0\n*(u64 *)(r10 - 16) = 0\n*(u64 *)(r10 - 24) = 0\nr1 = 1\nr2 = r10\nr2 += -24\n"+
+			b.ran(t, k, fmt.Sprintf("*(u64 *)(r10 - 8) = 0\n*(u64 *)(r10 - 16) = 0\n*(u64 *)(r10 - 24) = 0\nr1 = 1\nr2 = r10\nr2 += -24\n"+
 				"r3 = %d\nr4 = %d ll\ncall bpf_redirect_neigh\nexit", n, flags), &engine.Input{Data: ipv4(60)})
 		}
 	}

@@ -178,6 +178,8 @@ type Packet struct {
 	// LinkLen is how many bytes of link header precede the first byte that the program sees,
 	// for types whose data starts at the network header.
 	LinkLen int
+	// L2 says that data starts with the link header.
+	L2 bool
 	// NetOff is the offset of the network header in data.
 	NetOff int
 	// CsumLevel is 1 + skb->csum_level where the checksum is known to be good, else 0.
