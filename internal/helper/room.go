@@ -99,7 +99,7 @@ func skbChangeProto(k *vm.Call) uint64 {
 	}
 	if err == linux.OK {
 		setProtocol(c, to)
-		setField(c, linux.SKBHash, 0)
+		clearHash(c)
 	}
 	return err.Neg()
 }

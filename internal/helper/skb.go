@@ -21,7 +21,7 @@ func skbHelpers() []vm.Helper {
 		changes(packetRow(38, "skb_change_tail", rest{any, any}, skbChangeTail)),
 		changes(packetRow(39, "skb_pull_data", rest{any}, skbPullData)),
 		packetRow(41, "set_hash_invalid", rest{}, func(k *vm.Call) uint64 {
-			setField(k.CPU, linux.SKBHash, 0)
+			clearHash(k.CPU)
 			return 0
 		}),
 		changes(packetRow(43, "skb_change_head", rest{any, any}, skbChangeHead)),
@@ -29,7 +29,7 @@ func skbHelpers() []vm.Helper {
 		packetRow(46, "get_socket_cookie", rest{}, func(*vm.Call) uint64 { return 1 }),
 		packetRow(47, "get_socket_uid", rest{}, func(*vm.Call) uint64 { return 0 }),
 		packetRow(48, "set_hash", rest{any}, func(k *vm.Call) uint64 {
-			setField(k.CPU, linux.SKBHash, uint32(k.Args[1]))
+			setHash(k.CPU, uint32(k.Args[1]))
 			return 0
 		}),
 		packetRow(68, "skb_load_bytes_relative", rest{any, linux.ArgMemOut, linux.ArgSize, any}, skbLoadBytesRelative),
@@ -59,7 +59,7 @@ func skbStoreBytes(k *vm.Call) uint64 {
 	_, data, _ := k.CPU.PacketBounds()
 	copy(mem.Bytes(data+uint64(off), uint64(n)), from)
 	if flags&flagInvalidateHash != 0 {
-		setField(k.CPU, linux.SKBHash, 0)
+		clearHash(k.CPU)
 	}
 	return 0
 }
@@ -168,8 +168,8 @@ func skbChangeType(k *vm.Call) uint64 {
 // a secret that changes at each boot, so no particular value can be relied on.
 func getHashRecalc(k *vm.Call) uint64 {
 	c := k.CPU
-	if h := field(c, linux.SKBHash); h != 0 {
-		return uint64(h)
+	if c.Packet.HasHash {
+		return uint64(field(c, linux.SKBHash))
 	}
 	_, data, end := c.PacketBounds()
 	net := data + uint64(c.Packet.NetOff)
@@ -188,6 +188,16 @@ func getHashRecalc(k *vm.Call) uint64 {
 		}
 	}
 	h = max(h, 1)
-	setField(c, linux.SKBHash, h)
+	setHash(c, h)
 	return uint64(h)
+}
+
+func setHash(c *vm.CPU, h uint32) {
+	c.Packet.HasHash = true
+	setField(c, linux.SKBHash, h)
+}
+
+func clearHash(c *vm.CPU) {
+	c.Packet.HasHash = false
+	setField(c, linux.SKBHash, 0)
 }

@@ -184,6 +184,8 @@ type Packet struct {
 	NetOff int
 	// CsumLevel is 1 + skb->csum_level where the checksum is known to be good, else 0.
 	CsumLevel int
+	// HasHash says that the packet's hash is known; it may be 0.
+	HasHash bool
 	// Encapsulated says that bpf_skb_adjust_room put an outer header before the packet.
 	Encapsulated bool
 	// Writable says that the program may store into the packet directly.
