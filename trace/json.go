@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 )
@@ -59,11 +60,13 @@ func AppendJSON(b []byte, e *Event) []byte {
 	default:
 		v = printkLine{common: c, Text: string(e.Text)}
 	}
-	line, err := json.Marshal(v)
-	if err != nil { // cannot happen: strings and numbers only
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(v) != nil { // cannot happen: strings and numbers only
 		return b
 	}
-	return append(b, line...)
+	return append(b, bytes.TrimSuffix(line.Bytes(), []byte("\n"))...)
 }
 
 // Tee passes events on to several sinks, in order.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -68,7 +67,7 @@ func disasm(out io.Writer, object, program string, asJSON bool) error {
 		all = append(all, p)
 	}
 	if asJSON {
-		return json.NewEncoder(out).Encode(all)
+		return writeJSON(out, all)
 	}
 	var b strings.Builder
 	for i, p := range all {

@@ -109,7 +109,7 @@ func decode(t btf.Type, b []byte) decoded {
 
 func printElement(out io.Writer, e *elementLine, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(out).Encode(e)
+		return writeJSON(out, e)
 	}
 	if e.Values == nil {
 		_, err := fmt.Fprintf(out, "%s[%s] = %s\n", e.Map, e.Key.text, e.Value.text)

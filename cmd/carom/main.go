@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/carom-bpf/carom"
+	"github.com/cilium/ebpf"
 	"github.com/spf13/cobra"
 )
 
@@ -55,9 +56,12 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 func exitCode(err error) int {
 	var usage usageError
+	var rejected *ebpf.VerifierError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &rejected):
+		return exitRejected
 	case errors.Is(err, carom.ErrUnsupported):
 		return exitUnsupported
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,8 @@ import (
 	"time"
 
 	"github.com/carom-bpf/carom"
-	"github.com/carom-bpf/carom/internal/btfval"
 	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/vm"
 	"github.com/carom-bpf/carom/packet"
 	"github.com/cilium/ebpf"
 )
@@ -31,13 +32,77 @@ func refusal(err error) (refusedKey, bool) {
 	return refusedKey{errno.Name(), strings.TrimSuffix(text, ": "+errno.Error())}, true
 }
 
-// runError names the input and the source line of a run that went wrong.
+// runError names the input of a run that went wrong, the source line, and what to do about it.
 func runError(input uint64, err error) error {
 	var fault *carom.RuntimeError
-	if errors.As(err, &fault) && fault.Source != "" {
-		return fmt.Errorf("input %d: %w; source: %s", input, err, fault.Source)
+	if !errors.As(err, &fault) {
+		return fmt.Errorf("input %d: %w", input, err)
 	}
-	return fmt.Errorf("input %d: %w", input, err)
+	more := ""
+	if fault.Source != "" {
+		more = "; source: " + strings.TrimSuffix(fault.Source, ";")
+	}
+	if r := remedy(fault); r != "" {
+		more += "; " + r
+	}
+	return fmt.Errorf("input %d: %w%s", input, err, more)
+}
+
+// remedy says what to do about a fault whose reason does not say it.
+func remedy(fault *carom.RuntimeError) string {
+	switch fault.Code {
+	case vm.ErrAccess:
+		if strings.Contains(fault.Disasm, " call ") {
+			return "give the helper as many bytes as it uses (key_size and value_size of a map)"
+		}
+		return "check the bounds before the access"
+	case vm.ErrContextAccess:
+		return "use a field of the context of this program type, in its size"
+	case vm.ErrMisaligned:
+		return "align the address to the size of the operation"
+	case vm.ErrCallDepth:
+		return "nest at most 8 functions"
+	case vm.ErrBadOpcode, vm.ErrBadJump:
+		return "compile the object again"
+	}
+	return ""
+}
+
+// bytesLine is a packet or context after a run for --json.
+type bytesLine struct {
+	Kind  string `json:"kind"` // data_out or ctx_out
+	Bytes int    `json:"bytes"`
+	Data  string `json:"data"` // in hexadecimal
+}
+
+// writeJSON writes one line.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// contextFor is the context of a run for which the caller gave none, but wants it back: an XDP
+// context with the whole packet, because BPF_PROG_TEST_RUN takes the packet's end from it.
+func contextFor(t ebpf.ProgramType, data []byte) []byte {
+	if t != ebpf.XDP {
+		return nil
+	}
+	b := make([]byte, 24) // struct xdp_md
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(data)))
+	return b
 }
 
 // packetWriter writes packets after their runs. A nil writer does nothing.
@@ -99,7 +164,7 @@ func writeBytes(out io.Writer, path, name string, b []byte, asJSON bool) error {
 		}
 		return nil
 	case asJSON:
-		return json.NewEncoder(out).Encode(map[string]any{"kind": name, "bytes": btfval.Raw(b)})
+		return writeJSON(out, bytesLine{name, len(b), hex.EncodeToString(b)})
 	}
 	if _, err := fmt.Fprintf(out, "%s: %d bytes\n", name, len(b)); err != nil {
 		return err

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -142,7 +142,8 @@ type recordLine struct {
 	Map   string `json:"map"`
 	CPU   *int   `json:"cpu,omitempty"`
 	Bytes int    `json:"bytes"`
-	Value any    `json:"value"`
+	Data  string `json:"data"`            // in hexadecimal
+	Value any    `json:"value,omitempty"` // where the type is known
 }
 
 // drain prints all records that wait.
@@ -184,13 +185,13 @@ func drained(err error) error {
 func (r *recordMap) print(out io.Writer, sample []byte, cpu *int, asJSON bool) error {
 	typed := r.typ != nil && len(sample) >= r.size
 	if asJSON {
-		line := recordLine{Kind: "record", Map: r.name, CPU: cpu, Bytes: len(sample), Value: btfval.Raw(sample)}
+		line := recordLine{Kind: "record", Map: r.name, CPU: cpu, Bytes: len(sample), Data: hex.EncodeToString(sample)}
 		if typed {
 			if v, err := btfval.Value(r.typ, sample[:r.size]); err == nil {
 				line.Value = v
 			}
 		}
-		return json.NewEncoder(out).Encode(line)
+		return writeJSON(out, line)
 	}
 	if typed {
 		if text, err := btfval.Format(nil, r.typ, sample[:r.size]); err == nil {

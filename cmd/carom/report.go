@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"path"
@@ -159,7 +158,7 @@ func (s *summary) finish(coll *carom.Collection, records []*recordMap, determini
 	return nil
 }
 
-func (s *summary) writeJSON(w io.Writer) error { return json.NewEncoder(w).Encode(s) }
+func (s *summary) writeJSON(w io.Writer) error { return writeJSON(w, s) }
 
 // write prints the tables.
 func (s *summary) write(w io.Writer) error {
@@ -250,12 +249,12 @@ func (s *summary) unwoundTable() *table {
 
 // total is the last line.
 func (s *summary) total() string {
-	what := "inputs"
+	what := "input"
 	if s.packets {
-		what = "packets"
+		what = "packet"
 	}
-	text := fmt.Sprintf("%s %s, %s runs, %s tail calls, %s not taken, %s instructions",
-		number(s.Inputs), what, number(s.Runs), number(s.Hops), number(s.Missed), number(uint64(s.Insns)))
+	text := fmt.Sprintf("%s, %s, %s, %d not taken, %s",
+		plural(s.Inputs, what), plural(s.Runs, "run"), plural(s.Hops, "tail call"), s.Missed, plural(uint64(s.Insns), "instruction"))
 	if s.Elapsed == nil || s.Runs == 0 {
 		return text
 	}
@@ -270,6 +269,13 @@ func rounded(d time.Duration) string {
 		unit *= 10
 	}
 	return d.Round(unit).String()
+}
+
+func plural(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return number(n) + " " + what + "s"
 }
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }

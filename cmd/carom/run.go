@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/internal/load"
+	"github.com/carom-bpf/carom/internal/maps"
 	"github.com/carom-bpf/carom/trace"
 	"github.com/carom-bpf/carom/world"
 	"github.com/cilium/ebpf"
@@ -68,12 +70,12 @@ func newRun() *cobra.Command {
 	fl.StringVar(&f.ctxOut, "ctx-out", "", "context after the run to a `FILE`, - to print it in hex")
 	fl.IntVar(&f.repeat, "repeat", 0, "run `N` times on each input")
 	fl.StringVar(&f.write, "write", "", "write every packet as it is after its run to a pcap `FILE`")
-	fl.StringArrayVar(&f.slots, "slot", nil, "`MAP[INDEX]=PROGRAM`: fill a slot; may be repeated")
-	fl.StringArrayVar(&f.sets, "set", nil, "`MAP[KEY]=VALUE` or VARIABLE=VALUE; may be repeated")
+	fl.StringArrayVar(&f.slots, "slot", nil, "fill a `SLOT`, MAP[INDEX]=PROGRAM; may be repeated")
+	fl.StringArrayVar(&f.sets, "set", nil, "set an `ELEMENT`, MAP[KEY]=VALUE, or VARIABLE=VALUE; may be repeated")
 	fl.StringArrayVar(&f.dumps, "dump", nil, "print a `MAP` after the runs; may be repeated")
-	fl.StringArrayVar(&f.eventStruct, "events", nil, "`MAP:STRUCT`: type of records (default: a struct named like the map, or event)")
+	fl.StringArrayVar(&f.eventStruct, "events", nil, "`TYPE` of records, MAP:STRUCT (default: named like the map, or event)")
 	fl.IntVar(&f.cpus, "cpus", 1, "number `N` of virtual CPUs, 1 to 256")
-	fl.StringVar(&f.clock, "clock", "real", "`CLOCK` of helpers and trace lines: real, pcap (packet times) or fixed")
+	fl.StringVar(&f.clock, "clock", "real", "`CLOCK` that programs see: real, pcap or fixed")
 	fl.Uint64Var(&f.seed, "seed", 0, "`SEED` of random numbers (default: a random one)")
 	fl.Int64Var(&f.budget, "budget", 0, "end a run after `N` instructions (default 2^32)")
 	fl.BoolVar(&f.trace, "trace", false, "print one line for each tail call, taken or not")
@@ -133,6 +135,7 @@ type session struct {
 	records []*recordMap
 	sum     *summary
 	out     *bufio.Writer
+	printed *counter // below out
 	progress
 	writer *packetWriter
 }
@@ -160,7 +163,8 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 	if err != nil {
 		return err
 	}
-	s := &session{flags: f, out: bufio.NewWriterSize(out, 64<<10), progress: newProgress(errOut)}
+	s := &session{flags: f, printed: &counter{w: out}, progress: newProgress(errOut)}
+	s.out = bufio.NewWriterSize(s.printed, 64<<10)
 	defer s.cleanUp()
 	var context []byte
 	if f.ctxIn != "" {
@@ -229,7 +233,7 @@ func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, se
 	}
 	s.coll, s.entry = coll, coll.Programs[entry]
 	if err := applySlots(coll, slots); err != nil {
-		return err
+		return loadError(err)
 	}
 	if err := applySettings(coll, settings); err != nil {
 		return err
@@ -245,9 +249,16 @@ func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, se
 
 // loadError says once which program is meant.
 func loadError(err error) error {
-	var linkError *load.Error
-	if errors.As(err, &linkError) {
-		return linkError
+	var link *load.Error
+	var owner *maps.OwnerError
+	var bad *maps.Error
+	switch {
+	case errors.As(err, &link):
+		return link
+	case errors.As(err, &owner):
+		return fmt.Errorf("%w; put programs of one kind into a program array", err)
+	case errors.As(err, &bad) && bad.Op == "create" && !strings.Contains(bad.Reason, "; "):
+		return fmt.Errorf("%w; correct the definition of map %s and compile the object again", err, bad.Map)
 	}
 	return err
 }
@@ -311,6 +322,9 @@ func (s *session) runAll(ctx context.Context, context []byte) error {
 		}
 		if err != nil {
 			return err
+		}
+		if in.ContextOut && len(context) == 0 {
+			in.Context = contextFor(s.entry.Type(), in.Data)
 		}
 		if err := s.runOne(ctx, cpus[n%len(cpus)], &in, &res); err != nil {
 			return err
@@ -395,7 +409,7 @@ func (s *session) finish() error {
 	print := s.sum.write
 	if s.flags.json {
 		print = s.sum.writeJSON
-	} else if len(s.flags.dumps) > 0 || s.sum.Runs > 0 {
+	} else if s.printed.n > 0 || s.out.Buffered() > 0 {
 		fmt.Fprintln(s.out)
 	}
 	if err := errors.Join(print(s.out), s.out.Flush(), s.writer.close()); err != nil {
