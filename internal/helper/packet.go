@@ -72,6 +72,21 @@ func makeRoom(c *vm.CPU, n uint64) bool {
 	return true
 }
 
+// makeTail moves the packet to lower addresses where the buffer ends before data+n: a program
+// that takes bytes from the front and adds them to the end walks through the buffer.
+func makeTail(c *vm.CPU, n uint64) {
+	meta, data, end := c.PacketBounds()
+	lo, hi := c.PacketBuffer()
+	if data+n <= hi {
+		return
+	}
+	link := uint64(c.Packet.LinkLen)
+	shift := meta - link - lo
+	size := end - meta + link + uint64(c.Packet.Hidden)
+	copy(mem.Bytes(lo, size), mem.Bytes(meta-link, size))
+	c.MovePacket(meta-shift, data-shift, end-shift)
+}
+
 // field and setField access the backing block of the context.
 func field(c *vm.CPU, off uint64) uint32 { return mem.Load32(c.ContextAddr() + off) }
 

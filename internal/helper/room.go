@@ -55,14 +55,18 @@ func baseLen(c *vm.CPU) uint64 {
 }
 
 // macLen is the distance from the link header to the network header.
-func macLen(c *vm.CPU) uint64 { return uint64(c.Packet.LinkLen + c.Packet.NetOff) }
+func macLen(c *vm.CPU) uint64 { return uint64(max(0, c.Packet.LinkLen+c.Packet.NetOff)) }
 
 // pushAt inserts n zero bytes at off (bpf_skb_generic_push).
 func pushAt(c *vm.CPU, off, n uint64) linux.Errno {
-	if !makeRoom(c, n) {
+	// The link header stays in the buffer, for types whose data starts behind it.
+	if !makeRoom(c, n+uint64(c.Packet.LinkLen)) {
 		return linux.ENOMEM
 	}
 	_, data, end := c.PacketBounds()
+	if _, hi := c.PacketBuffer(); data+off > hi {
+		return linux.ENOMEM
+	}
 	to := data - n
 	copy(mem.Bytes(to, off), mem.Bytes(data, off))
 	clear(mem.Bytes(to+off, n))

@@ -125,6 +125,7 @@ func skbChangeTail(k *vm.Call) uint64 {
 	if err := pull(c, have); err != linux.OK {
 		return err.Neg()
 	}
+	makeTail(c, n)
 	meta, data, end := c.PacketBounds()
 	if n > have {
 		clear(mem.Bytes(end, n-have))

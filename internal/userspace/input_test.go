@@ -163,3 +163,24 @@ func BenchmarkInterpPacketSetup(bm *testing.B) {
 		})
 	}
 }
+
+// TestPacketStaysInItsBuffer moves the packet about for a long time, also in ways that Linux would
+// not let a type use: memory outside the buffer must not be touched.
+func TestPacketStaysInItsBuffer(t *testing.T) {
+	b := newBench(t)
+	for _, body := range []string{
+		// Bytes go from the front and come back at the end.
+		"r1 = r6\nr2 = 8000\nr3 = 0\ncall bpf_skb_change_tail\nr1 = r6\nr2 = -4000\nr3 = 1\nr4 = 0\ncall bpf_skb_adjust_room\n",
+		"r1 = r6\nr2 = 4000\nr3 = 0\ncall bpf_skb_change_head\nr1 = r6\nr2 = 4014\nr3 = 0\ncall bpf_skb_change_tail\n",
+		"r1 = r6\nr2 = 4000\nr3 = 1\nr4 = 0\ncall bpf_skb_adjust_room\nr1 = r6\nr2 = -4000\nr3 = 1\nr4 = 0\ncall bpf_skb_adjust_room\n",
+	} {
+		for _, k := range []kind{{Type: ebpf.SchedCLS}, {Type: ebpf.LWTXmit}} {
+			p := b.program(t, k, "r6 = r1\nr7 = 0\nagain:\n"+body+"r7 += 1\nif r7 < 200 goto again\n"+
+				"r1 = r6\nr2 = 0\nr3 = r10\nr3 += -8\nr4 = 8\nr5 = 0\ncall bpf_skb_load_bytes_relative\nr0 = 0\nexit")
+			var res engine.Result
+			if err := b.run(t, p, &engine.Input{Data: ipv4(60)}, &res); err != nil {
+				t.Errorf("%s: %v\n%s", k, err, body)
+			}
+		}
+	}
+}
