@@ -14,3 +14,5 @@ func TestPrograms(t *testing.T)  { caromtest.Run(t, corpus.Programs(testdata)...
 func TestRules(t *testing.T)     { caromtest.Run(t, corpus.Rules(testdata)...) }
 func TestOwners(t *testing.T)    { caromtest.Run(t, corpus.Owners(testdata)...) }
 func TestRefusals(t *testing.T)  { caromtest.Run(t, corpus.Refusals(testdata)...) }
+
+func TestInstructionSet(t *testing.T) { caromtest.Run(t, corpus.InstructionSet()...) }

@@ -75,6 +75,7 @@ func subprograms(o objects) []ct.Case {
 		noise(0), noise(1),
 		o.one("bpf2bpf_6", "bpf2bpf6",
 			vars(want(0, fill("target_0")...), map[string]any{"done": int32(1)}), want(1, empty(0))),
+		o.one("poke", "poke", want(0), want(1, fill("target_1")...), want(2, fill("target_2")...), want(0, empty(0))),
 	}
 }
 
