@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/internal/btfval"
@@ -45,7 +46,18 @@ func dumpMap(out io.Writer, coll *carom.Collection, name string, asJSON bool) er
 	m := coll.Maps[name]
 	var key, value []byte
 	it := m.Iterate()
-	for it.Next(&key, &value) {
+	next := func() bool { return it.Next(&key, &value) }
+	if isHash(m.Type()) {
+		sorted := sortElements(it)
+		next = func() bool {
+			if len(sorted) == 0 {
+				return false
+			}
+			key, value, sorted = sorted[0].key, sorted[0].value, sorted[1:]
+			return true
+		}
+	}
+	for next() {
 		e := elementLine{Kind: "element", Map: name, Key: decode(m.KeyType(), key)}
 		if isPerCPU(m.Type()) {
 			size, stride := int(m.ValueSize()), int(m.ValueSize()+7)&^7
@@ -64,6 +76,36 @@ func dumpMap(out io.Writer, coll *carom.Collection, name string, asJSON bool) er
 		return fmt.Errorf("--dump %s: %w", name, err)
 	}
 	return nil
+}
+
+func isHash(t ebpf.MapType) bool {
+	switch t {
+	case ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash, ebpf.HashOfMaps:
+		return true
+	}
+	return false
+}
+
+type element struct{ key, value []byte }
+
+// sortElements reads all elements. Hash tables have a random order, and the same run has to print
+// the same bytes. Keys are compared from their last byte, which puts integers in order.
+func sortElements(it *carom.MapIterator) []element {
+	var all []element
+	var e element
+	for it.Next(&e.key, &e.value) {
+		all = append(all, e)
+		e = element{}
+	}
+	slices.SortFunc(all, func(a, b element) int {
+		for i := len(a.key) - 1; i >= 0; i-- {
+			if c := int(a.key[i]) - int(b.key[i]); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+	return all
 }
 
 // elementValue decodes a value; in a program array it is the program's name.

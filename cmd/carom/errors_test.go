@@ -105,6 +105,8 @@ func TestErrors(t *testing.T) {
 			[]string{"jmp_table[1]", "xdp_prog", "XDP", "SchedCLS"}},
 		{"endless run", 1, append([]string{"run", dispatch, "--budget", "5"}, pcap...), []string{"xdp_dispatch", "budget"}},
 
+		{"a type that cannot be run", 4, []string{"run", testdata + "owner.o", "--prog", "cgroup_connect4_prog"}, []string{"cgroup_connect4_prog", "cannot be run", "--prog"}},
+
 		{"no such program", 2, append([]string{"run", dispatch, "--prog", "nope"}, pcap...), []string{`"nope"`, "xdp_dispatch"}},
 		{"no such program to print", 2, []string{"disasm", dispatch, "--prog", "nope"}, []string{`"nope"`, "port22_prog"}},
 		{"no such program for a slot", 2, append([]string{"run", dispatch, "--slot", "prog_array[0]=nope"}, pcap...), []string{`"nope"`, "port22_prog"}},

@@ -345,6 +345,27 @@ func pcapOf(sizes ...int) string {
 	return b
 }
 
+// A raw tracepoint gets the bytes of its arguments.
+func TestContextIn(t *testing.T) {
+	ctx := filepath.Join(t.TempDir(), "ctx.bin")
+	if err := os.WriteFile(ctx, make([]byte, 16), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := ok(t, fixed("run", testdata+"prog_array_init.o", "--ctx-in", ctx, "--dump", ".bss")...)
+	wantLines(t, out, `.bss[0] = {"value": 42}`, "entry -> jmp_table[1] -> set_value 1")
+}
+
+// carom stops between inputs when it is interrupted, and shows what it has.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var o, e bytes.Buffer
+	code := run(ctx, []string{"run", dispatch, "--pcap", traffic}, strings.NewReader(""), &o, &e)
+	if code != exitFailed || strings.Count(e.String(), "\n") != 1 {
+		t.Errorf("exit %d, %q", code, e.String())
+	}
+}
+
 func TestFault(t *testing.T) {
 	code, out, errOut := cli(t, "", "run", testdata+"u8_key.o", "--pcap", traffic)
 	if code != exitFailed || strings.Count(errOut, "\n") != 1 {

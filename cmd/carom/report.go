@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/carom-bpf/carom"
+	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/trace"
 )
 
@@ -38,6 +39,7 @@ type summary struct {
 	verdicts map[verdictKey]uint64
 	refused  map[refusedKey]uint64
 	unwound  map[string]uint64
+	names    verdicts
 	packets  bool
 	elapsed  time.Duration
 }
@@ -94,12 +96,31 @@ func newSummary(object string, entry *carom.Program) *summary {
 	return &summary{
 		Kind: "summary", Object: object, Entry: entry.Name(), Type: entry.Type().String(),
 		verdicts: map[verdictKey]uint64{}, refused: map[refusedKey]uint64{}, unwound: map[string]uint64{},
-		packets: takesPackets(entry.Type()),
+		names: newVerdicts(entry), packets: takesPackets(entry.Type()),
 	}
 }
 
-// allRefused says that there was input and none of it could be run.
-func (s *summary) allRefused() bool { return s.Inputs > 0 && s.Runs == 0 }
+// count adds the result of one input.
+func (s *summary) count(in *carom.Input, res *carom.Result) {
+	s.Runs += uint64(max(in.Repeat, 1))
+	s.Insns += res.Instructions
+	s.verdicts[verdictKey{s.names.name(res.Return, &res.Redirect, len(in.Data)), int32(uint32(res.Return))}]++
+	if res.UnwoundBy != "" {
+		s.unwound[res.UnwoundBy]++
+	}
+}
+
+// refusal is the error of a run in which every input was refused, else nil.
+func (s *summary) refusal() error {
+	if s.Inputs == 0 || s.Runs > 0 || len(s.Refused) == 0 {
+		return nil
+	}
+	r := s.Refused[0]
+	if r.Errno == linux.ENOTSUPP.Name() {
+		return fmt.Errorf("%s: %s: %w; choose a program of another type with --prog", s.Entry, r.Reason, carom.ErrUnsupported)
+	}
+	return fmt.Errorf("%s: every input was refused: %s; give inputs that BPF_PROG_TEST_RUN takes", s.Entry, r.Reason)
+}
 
 // finish computes the lists from what was counted.
 func (s *summary) finish(coll *carom.Collection, records []*recordMap, deterministic bool) error {

@@ -38,19 +38,29 @@ func verdictNames(t ebpf.ProgramType, attach ebpf.AttachType) map[int32]string {
 	return nil
 }
 
-// verdict names what a run returned. length is that of the packet.
-func verdict(p *carom.Program, ret uint64, r carom.Redirect, length int) string {
+// verdicts names what a program returned.
+type verdicts struct {
+	typ   ebpf.ProgramType
+	names map[int32]string
+}
+
+func newVerdicts(p *carom.Program) verdicts {
+	return verdicts{p.Type(), verdictNames(p.Type(), p.AttachType())}
+}
+
+// name names a return value. length is that of the packet.
+func (v *verdicts) name(ret uint64, r *carom.Redirect, length int) string {
 	value := int32(uint32(ret))
-	if p.Type() == ebpf.SocketFilter {
+	if v.typ == ebpf.SocketFilter {
 		return keepName(uint32(ret), length)
 	}
-	name, known := verdictNames(p.Type(), p.AttachType())[value]
+	name, known := v.names[value]
 	switch {
-	case !known && takesPackets(p.Type()):
+	case !known && takesPackets(v.typ):
 		return fmt.Sprintf("%d (not a verdict)", value)
 	case !known:
 		return strconv.Itoa(int(value))
-	case !r.Set || (value != 4 || p.Type() != ebpf.XDP) && value != 7:
+	case !r.Set || (value != 4 || v.typ != ebpf.XDP) && value != 7:
 		return name
 	case r.Map != "":
 		return fmt.Sprintf("%s to %s[%d]", name, r.Map, r.Key)
