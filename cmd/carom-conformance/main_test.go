@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -164,6 +167,49 @@ func TestErrors(t *testing.T) {
 		if code == 0 || out != "" || !strings.Contains(errOut, c.want) || strings.Count(errOut, "\n") != 1 {
 			t.Errorf("%q %q: exit %d, out %q, err %q, want %q", c.stdin, c.args, code, out, errOut, c.want)
 		}
+	}
+}
+
+// Objects of a compiler are linked: this one has its subprogram in .text.
+func TestCompiledObject(t *testing.T) {
+	const source = `
+static __attribute__((noinline)) int twice(int a) { return a * 2; }
+__attribute__((section("xdp"))) int program(unsigned char *memory, unsigned long length)
+{
+	int sum = 0;
+	for (unsigned long i = 0; i < length; i++)
+		sum += twice(memory[i]);
+	return sum;
+}`
+	clang := "clang"
+	if _, err := exec.LookPath("clang-19"); err == nil {
+		clang = "clang-19"
+	}
+	object := filepath.Join(t.TempDir(), "twice.o")
+	cmd := exec.Command(clang, "-target", "bpf", "-O2", "-g", "-c", "-x", "c", "-", "-o", object)
+	cmd.Stdin = strings.NewReader(source)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("no clang that compiles for BPF: %v %s", err, text)
+	}
+	b, err := os.ReadFile(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := plugin(spaced(b), "01 02 03", "--elf")
+	if code != 0 || out != "c\n" {
+		t.Errorf("exit %d, %q, %q, want c", code, out, errOut)
+	}
+}
+
+// An object whose program needs maps cannot be run here, and says so.
+func TestObjectWithMaps(t *testing.T) {
+	b, err := os.ReadFile("../../caromtest/testdata/tailcall1.o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := plugin(spaced(b), "--elf")
+	if code == 0 || out != "" || !strings.Contains(errOut, "jmp_table") {
+		t.Errorf("an object with maps: exit %d, %q, %q", code, out, errOut)
 	}
 }
 

@@ -102,15 +102,15 @@ func elfCode(object []byte, byID func(uint32) *vm.Helper) (*vm.Code, error) {
 		if s.Type == elf.SHT_PROGBITS && s.Flags&elf.SHF_EXECINSTR != 0 && s.Size > 0 {
 			text = append(text, s)
 		}
-		linked = linked || s.Type == elf.SHT_REL && s.Size > 0
+		if s.Type == elf.SHT_REL && s.Size > 0 && int(s.Info) < len(f.Sections) {
+			linked = linked || f.Sections[s.Info].Flags&elf.SHF_EXECINSTR != 0
+		}
 	}
 	if len(text) == 0 {
 		return nil, errors.New("the object has no program; it needs a section with instructions")
 	}
 	if len(text) > 1 || linked {
-		if c, err := linkedCode(object, byID); err == nil || len(text) > 1 {
-			return c, err
-		}
+		return linkedCode(object, byID)
 	}
 	b, err := text[0].Data()
 	if err != nil {

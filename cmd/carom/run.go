@@ -404,13 +404,13 @@ func (s *session) finish() error {
 	if err := s.sum.finish(s.coll, s.records, s.flags.clock == "fixed"); err != nil {
 		return err
 	}
-	print := s.sum.write
+	write := s.sum.write
 	if s.flags.json {
-		print = s.sum.writeJSON
+		write = s.sum.writeJSON
 	} else if s.printed.n > 0 || s.out.Buffered() > 0 {
 		fmt.Fprintln(s.out)
 	}
-	if err := errors.Join(print(s.out), s.out.Flush(), s.writer.close()); err != nil {
+	if err := errors.Join(write(s.out), s.out.Flush(), s.writer.close()); err != nil {
 		return err
 	}
 	return nil

@@ -109,7 +109,7 @@ func takesPackets(t ebpf.ProgramType) bool {
 	return false
 }
 
-// opened is a file, or standard input or output.
+// openInput opens a file, or standard input for -.
 func openInput(path string, stdin io.Reader, flag string) (io.ReadCloser, error) {
 	if path == "-" {
 		return io.NopCloser(stdin), nil
