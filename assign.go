@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/cilium/ebpf"
@@ -17,10 +18,18 @@ type sharedCollection struct {
 	refs int
 }
 
-func (s *sharedCollection) use() *sharedCollection {
-	s.refs++
-	return s
+// handle is one reference to a sharedCollection. The zero value refers to none.
+type handle struct {
+	shared atomic.Pointer[sharedCollection]
 }
+
+func (h *handle) hold(s *sharedCollection) {
+	s.refs++
+	h.shared.Store(s)
+}
+
+// release gives the reference up; a handle may be closed more than once.
+func (h *handle) release() { h.shared.Swap(nil).release() }
 
 func (s *sharedCollection) release() {
 	if s == nil {
@@ -189,11 +198,11 @@ func (f field) assign(c *Collection, s *sharedCollection) error {
 	switch f.value.Type() {
 	case programType:
 		p := c.Programs[f.name]
-		p.shared = s.use()
+		p.handle.hold(s)
 		f.value.Set(reflect.ValueOf(p))
 	case mapType:
 		m := c.Maps[f.name]
-		m.shared = s.use()
+		m.handle.hold(s)
 		f.value.Set(reflect.ValueOf(m))
 	default:
 		v := c.Variables[f.name]

@@ -19,7 +19,7 @@ type Map struct {
 	core   engine.Map
 	key    btf.Type
 	value  btf.Type
-	shared *sharedCollection
+	handle handle
 }
 
 func newMap(core engine.Map, spec *ebpf.MapSpec) *Map {
@@ -217,7 +217,7 @@ func (m *Map) Close() error {
 		return nil
 	}
 	err := m.core.Close()
-	m.shared.release()
+	m.handle.release()
 	return m.fail("close", err)
 }
 

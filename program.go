@@ -11,7 +11,7 @@ import (
 type Program struct {
 	core   engine.Program
 	coll   engine.Collection
-	shared *sharedCollection
+	handle handle
 }
 
 // Name is the program's name, which is that of its function.
@@ -86,6 +86,6 @@ func (p *Program) Close() error {
 		return nil
 	}
 	err := p.core.Close()
-	p.shared.release()
+	p.handle.release()
 	return err
 }
