@@ -16,3 +16,5 @@ func TestOwners(t *testing.T)    { caromtest.Run(t, corpus.Owners(testdata)...) 
 func TestRefusals(t *testing.T)  { caromtest.Run(t, corpus.Refusals(testdata)...) }
 
 func TestInstructionSet(t *testing.T) { caromtest.Run(t, corpus.InstructionSet()...) }
+
+func TestTestRun(t *testing.T) { caromtest.Run(t, corpus.TestRun()...) }
