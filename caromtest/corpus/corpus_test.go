@@ -18,3 +18,5 @@ func TestRefusals(t *testing.T)  { caromtest.Run(t, corpus.Refusals(testdata)...
 func TestInstructionSet(t *testing.T) { caromtest.Run(t, corpus.InstructionSet()...) }
 
 func TestTestRun(t *testing.T) { caromtest.Run(t, corpus.TestRun()...) }
+
+func TestMaps(t *testing.T) { caromtest.Run(t, corpus.Maps()...) }
