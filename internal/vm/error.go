@@ -161,7 +161,7 @@ func (c *CPU) describe(e *Error, addr, size uint64, what string) {
 	for _, r := range c.records {
 		consider(span{name: "ring buffer record", lo: r.lo, n: r.n})
 	}
-	if r := c.machine.Space.Find(addr); r != nil && (r.Kind == mem.KindMapValue || r.Kind == mem.KindRunMemory) {
+	if r := c.machine.Space.Find(addr); r != nil && addr-r.Base < r.Layout.Size && (r.Kind == mem.KindMapValue || r.Kind == mem.KindRunMemory) {
 		off := addr - r.Base
 		i := off / r.Stride
 		name := fmt.Sprintf("element %d of map %s", i, r.Name)
