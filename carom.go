@@ -23,9 +23,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/userspace"
@@ -55,8 +57,8 @@ type (
 var (
 	// ErrUnsupported says that the engine, or the system, does not have what was asked for.
 	ErrUnsupported = engine.ErrUnsupported
-	// ErrClosed says that a handle was used after Close.
-	ErrClosed = errors.New("already closed")
+	// ErrClosed says that a handle was used after Close. It is os.ErrClosed.
+	ErrClosed = os.ErrClosed
 )
 
 // RuntimeError is why a run in user space ended without a result: an invalid memory access, an
@@ -155,7 +157,8 @@ type Collection struct {
 	Maps      map[string]*Map
 	Variables map[string]*Variable
 
-	core engine.Collection
+	core   engine.Collection
+	closed atomic.Bool
 }
 
 // NewCollection loads all maps and programs of a spec, fills PROG_ARRAYs that have static slots
@@ -254,14 +257,21 @@ func LoadAndAssign(spec *ebpf.CollectionSpec, to any, opts *Options) error {
 	return nil
 }
 
-// Close releases all programs and maps. A PROG_ARRAY that nobody else references is emptied.
+// Close releases all programs and maps. A PROG_ARRAY that nobody else references is emptied. Close
+// waits for runs that are under way, so it must not be called from inside one; later ones fail.
 func (c *Collection) Close() error {
-	if c == nil || c.core == nil {
+	if c == nil || c.closed.Swap(true) {
 		return nil
 	}
-	err := c.core.Close()
-	c.core = nil
-	return err
+	return c.core.Close()
+}
+
+// open returns an error after Close.
+func (c *Collection) open() error {
+	if c.closed.Load() {
+		return fmt.Errorf("the collection is closed: %w", ErrClosed)
+	}
+	return nil
 }
 
 // CPUs is the number of virtual CPUs, or of CPUs in the kernel.
@@ -270,6 +280,9 @@ func (c *Collection) CPUs() int { return c.core.CPUs() }
 // CPU reserves a virtual CPU for the caller, waiting for it under ctx. Repeated runs on it skip
 // the search for a free one.
 func (c *Collection) CPU(ctx context.Context, n int) (*CPU, error) {
+	if err := c.open(); err != nil {
+		return nil, err
+	}
 	core, err := c.core.Pin(ctx, n)
 	if err != nil {
 		return nil, err
@@ -279,14 +292,30 @@ func (c *Collection) CPU(ctx context.Context, n int) (*CPU, error) {
 
 // SetSink chooses who is told about hops, misses and printed lines, from the next run on; nil
 // for nobody.
-func (c *Collection) SetSink(s trace.Sink) error { return c.core.SetSink(s) }
+func (c *Collection) SetSink(s trace.Sink) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	return c.core.SetSink(s)
+}
 
 // SetCounting switches the counters behind Edges, from the next run on.
-func (c *Collection) SetCounting(on Counting) error { return c.core.SetCounting(on == CountOn) }
+func (c *Collection) SetCounting(on Counting) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	return c.core.SetCounting(on == CountOn)
+}
 
 // Edges returns how often each tail-call site was taken to each target, or not taken and why,
-// sorted by program, instruction, index and reason. Counting must be on.
-func (c *Collection) Edges() ([]Edge, error) { return c.core.Edges() }
+// sorted by program, instruction, index and reason. Counting must be on. It waits for runs that are
+// under way, so it must not be called from inside one.
+func (c *Collection) Edges() ([]Edge, error) {
+	if err := c.open(); err != nil {
+		return nil, err
+	}
+	return c.core.Edges()
+}
 
 // Names returns the sorted names of all programs.
 func (c *Collection) Names() []string { return slices.Sorted(maps.Keys(c.Programs)) }
