@@ -95,6 +95,7 @@ type Step struct {
 	ContextOut bool
 	Repeat     int
 	CPU        int
+	Budget     int64 // instructions of the run, in user space; the default when 0
 	Want       *Want
 }
 
@@ -270,7 +271,7 @@ func only(spec *ebpf.CollectionSpec, names []string) error {
 
 // input is what a step gives to its program.
 func (c *Case) input(s *Step) *carom.Input {
-	in := &carom.Input{Data: c.Data, Context: c.Context, ContextOut: s.ContextOut, Repeat: s.Repeat}
+	in := &carom.Input{Data: c.Data, Context: c.Context, ContextOut: s.ContextOut, Repeat: s.Repeat, Budget: s.Budget}
 	if s.Data != nil {
 		in.Data = s.Data
 	}

@@ -36,7 +36,40 @@ func alu() []ct.Case {
 		}
 		cases = append(cases, b.finish())
 	}
-	return cases
+	return append(cases, everyRegister())
+}
+
+// everyRegister moves, extends and adds from each register to each other.
+func everyRegister() ct.Case {
+	b := newBatch("alu/every register")
+	const x, y = 24, 29 // operands
+	for dst := range 10 {
+		for src := range 10 {
+			if dst == src || dst == 6 || dst == 7 || src == 6 || src == 7 {
+				continue // the batch needs r6 and r7
+			}
+			for _, op := range []struct {
+				text string
+				want uint64
+			}{
+				{sprint("r%d = r%d", dst, src), b.in[y]},
+				{sprint("r%d += r%d", dst, src), b.in[x] + b.in[y]},
+				{sprint("w%d = w%d", dst, src), low(b.in[y], 32)},
+				{sprint("r%d = (s8)r%d", dst, src), wrap(signed(b.in[y], 8), 64)},
+				{sprint("r%d = (s16)r%d", dst, src), wrap(signed(b.in[y], 16), 64)},
+				{sprint("r%d = (s32)r%d", dst, src), wrap(signed(b.in[y], 32), 64)},
+				{sprint("w%d = (s8)w%d", dst, src), wrap(signed(b.in[y], 8), 32)},
+				{sprint("w%d = (s16)w%d", dst, src), wrap(signed(b.in[y], 16), 32)},
+			} {
+				b.operand(sprint("r%d", dst), x)
+				b.operand(sprint("r%d", src), y)
+				b.line("%s", op.text)
+				b.result(sprint("r%d", dst), op.want)
+				b.result(sprint("r%d", src), b.in[y])
+			}
+		}
+	}
+	return b.finish()
 }
 
 func aluRegister(op binaryOp, width uint) ct.Case {

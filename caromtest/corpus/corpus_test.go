@@ -20,3 +20,5 @@ func TestInstructionSet(t *testing.T) { caromtest.Run(t, corpus.InstructionSet()
 func TestTestRun(t *testing.T) { caromtest.Run(t, corpus.TestRun()...) }
 
 func TestMaps(t *testing.T) { caromtest.Run(t, corpus.Maps()...) }
+
+func TestFaults(t *testing.T) { caromtest.Run(t, corpus.Faults()...) }
