@@ -84,6 +84,15 @@ func (t *Table) Add(obj any) (addr uint64, index uint32, err error) {
 	return addr, index, nil
 }
 
+// Publish makes what was written to objects since they were added visible to whoever finds them
+// with Object. Descriptors travel through memory that the race detector does not see, so that
+// this is also what tells it of the order.
+func (t *Table) Publish() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.objects.Store(t.objects.Load())
+}
+
 // Remove releases a descriptor. The caller makes sure that no run can hold its address.
 func (t *Table) Remove(index uint32) {
 	t.mu.Lock()

@@ -96,6 +96,7 @@ func (m *Machine) NewProgram(code *Code) (*Program, error) {
 	for insn, target := range code.FuncLoads {
 		p.ops[insn].imm = p.funcPointer(target)
 	}
+	m.Progs.Publish()
 	return p, nil
 }
 
