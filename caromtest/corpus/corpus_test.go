@@ -22,3 +22,5 @@ func TestTestRun(t *testing.T) { caromtest.Run(t, corpus.TestRun()...) }
 func TestMaps(t *testing.T) { caromtest.Run(t, corpus.Maps()...) }
 
 func TestFaults(t *testing.T) { caromtest.Run(t, corpus.Faults()...) }
+
+func TestContexts(t *testing.T) { caromtest.Run(t, corpus.Contexts()...) }
