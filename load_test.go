@@ -288,3 +288,14 @@ func TestConstants(t *testing.T) {
 		t.Errorf("got %v, want EPERM", err)
 	}
 }
+
+// TestVariableSpec: values that are set in the spec are there from the first run on.
+func TestVariableSpec(t *testing.T) {
+	spec := loadSpec(t, "caromtest/testdata/tailcall4.o")
+	check(t, spec.Variables["selector"].Set(uint32(2)))
+	coll := newCollection(t, spec, nil)
+	check(t, coll.Maps["jmp_table"].Put(uint32(2), coll.Programs["target_2"]))
+	if r, _, err := coll.Programs["entry"].Test(packet54()); r != 2 || err != nil {
+		t.Errorf("%d, %v; want 2", r, err)
+	}
+}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -168,25 +167,7 @@ func setVariable(spec *ebpf.CollectionSpec, name, value string) error {
 	if err != nil {
 		return err
 	}
-	if err := v.Set(b); err != nil {
-		return err
-	}
-	return patchSection(spec.Maps[v.SectionName], v.Offset, b)
-}
-
-// patchSection stores a variable in the initial contents of its data section, which is one value.
-func patchSection(m *ebpf.MapSpec, offset uint32, b []byte) error {
-	if m == nil || len(m.Contents) != 1 {
-		return errors.New("its section has no contents; compile the object again")
-	}
-	old, ok := m.Contents[0].Value.([]byte)
-	if !ok || uint64(offset)+uint64(len(b)) > uint64(len(old)) {
-		return errors.New("it lies outside of its section; compile the object again")
-	}
-	section := slices.Clone(old)
-	copy(section[offset:], b)
-	m.Contents[0].Value = section
-	return nil
+	return v.Set(b)
 }
 
 func variableType(v *btf.Var) btf.Type {

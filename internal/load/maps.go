@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/maps"
@@ -99,4 +100,28 @@ func usesCORE(spec *ebpf.CollectionSpec) bool {
 		}
 	}
 	return false
+}
+
+// Contents gives the initial contents of a map. Values that were set in the spec's variables
+// take their places in the data sections.
+func Contents(name string, spec *ebpf.MapSpec, vars map[string]*ebpf.VariableSpec) ([]ebpf.MapKV, error) {
+	contents := spec.Contents
+	for _, v := range vars {
+		if v.SectionName != name || len(v.Value) == 0 {
+			continue
+		}
+		if len(contents) != 1 {
+			return nil, fmt.Errorf("map %s: variable %s needs one initial value, there are %d: %w", name, v.Name, len(contents), linux.EINVAL)
+		}
+		data, ok := contents[0].Value.([]byte)
+		if !ok || uint64(v.Offset)+uint64(len(v.Value)) > uint64(len(data)) {
+			return nil, fmt.Errorf("map %s: variable %s lies outside the section: %w", name, v.Name, linux.EINVAL)
+		}
+		if &contents[0] == &spec.Contents[0] { // the spec stays as it is
+			data = slices.Clone(data)
+			contents = []ebpf.MapKV{{Key: contents[0].Key, Value: data}}
+		}
+		copy(data[v.Offset:], v.Value)
+	}
+	return contents, nil
 }

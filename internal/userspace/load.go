@@ -265,7 +265,11 @@ func (l *loader) populate() error {
 			continue
 		}
 		spec, h := l.spec.Maps[name], l.coll.maps[name]
-		for _, kv := range spec.Contents {
+		contents, err := load.Contents(name, spec, l.spec.Variables)
+		if err != nil {
+			return err
+		}
+		for _, kv := range contents {
 			if err := l.put(h, spec, kv); err != nil {
 				return fmt.Errorf("map %s: initial contents: key %v: %w", name, kv.Key, err)
 			}
