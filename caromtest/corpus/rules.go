@@ -3,6 +3,8 @@ package corpus
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	ct "github.com/carom-bpf/carom/caromtest"
 )
 
@@ -113,7 +115,49 @@ func Owners(testdata string) []ct.Case {
 		}
 		cases = append(cases, c)
 	}
-	return cases
+	return append(cases, failedLoad(), operations())
+}
+
+// failedLoad: a program that was refused does not own the arrays it refers to.
+func failedLoad() ct.Case {
+	c := ct.Case{
+		Name: "a refused program owns nothing", Type: ebpf.XDP, Load: []string{"other"},
+		Asm: map[string]string{
+			"other": "r0 = 2\nexit",
+			"bad":   "r2 = map[jmp_table] ll\nr3 = 0\ncall bpf_tail_call\ncall 9999\nr0 = 0\nexit",
+		},
+		Maps:    map[string]*ebpf.MapSpec{"jmp_table": {Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
+		Prepare: func(spec *ebpf.CollectionSpec) error { spec.Programs["bad"].Type = ebpf.SchedCLS; return nil },
+	}
+	c.Steps = []ct.Step{
+		{Load: &ct.Load{Programs: []string{"bad"}, Refused: &ct.Refusal{Errno: ct.EINVAL}}},
+		{Do: []ct.Op{ct.PutProg("jmp_table", 0, "other")}},
+	}
+	return c
+}
+
+// operations: what can be put, found and deleted in a PROG_ARRAY from user space.
+func operations() ct.Case {
+	c := ct.Case{
+		Name: "operations of user space", Prog: "entry", Data: tcp(),
+		Asm: map[string]string{
+			"entry":  "r2 = map[jmp_table] ll\nr3 = 1\ncall bpf_tail_call\nr0 = 5\nexit",
+			"target": "r0 = 6\nexit",
+		},
+		Maps: map[string]*ebpf.MapSpec{"jmp_table": {Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 2}},
+	}
+	const m = "jmp_table"
+	c.Steps = []ct.Step{
+		want(5, ct.PutProg(m, 0, "target").Flags(ebpf.UpdateNoExist).Fails(ct.EINVAL),
+			ct.PutProg(m, 0, "target").Flags(ebpf.UpdateExist).Fails(ct.EINVAL),
+			ct.PutProg(m, 2, "target").Fails(ct.E2BIG), ct.Put(m, uint32(0), uint32(0xffff)).Fails(ct.EBADF),
+			ct.Lookup(m, uint32(1), nil).Fails(ct.ENOENT), ct.Lookup(m, uint32(2), nil).Fails(ct.ENOENT),
+			ct.Delete(m, uint32(1)).Fails(ct.ENOENT), ct.Delete(m, uint32(2)).Fails(ct.E2BIG)),
+		want(6, ct.PutProg(m, 1, "target"), ct.Lookup(m, uint32(1), nil)),
+		want(5, ct.PutProg(m, 1, "entry")), // itself, to the limit
+		want(5, ct.Delete(m, uint32(1))),
+	}
+	return c
 }
 
 // Refusals returns the cases of what must not load.
