@@ -136,8 +136,8 @@ func (c *collection) Close() error {
 		}
 		c.closed.Store(true)
 		for i := range c.guards {
-			c.guards[i].mu.Lock() // runs that begin after this see closed
-			c.guards[i].mu.Unlock()
+			c.guards[i].lock() // runs that begin after this see closed
+			c.guards[i].unlock()
 		}
 		for _, p := range c.progs {
 			_ = p.Close()

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/linux"
@@ -125,45 +127,64 @@ func (p *pool) close() {
 	p.waiters = nil
 }
 
-// guard says whether a virtual CPU is running. Whoever got it from the pool may run on it; others
-// take the lock to look at it between two runs.
+// guard is what a virtual CPU is doing: running a program for whoever got it from the pool, or
+// being looked at between two runs.
 type guard struct {
-	mu      sync.Mutex
-	running atomic.Bool
+	state atomic.Uint32
+	_     [60]byte // no two on one cache line
 }
+
+// States of a guard.
+const (
+	guardIdle = iota
+	guardRunning
+	guardLooking
+)
+
+// lock waits until no run is under way and keeps new ones out.
+func (g *guard) lock() {
+	for n := 0; !g.state.CompareAndSwap(guardIdle, guardLooking); n++ {
+		if n < 100 {
+			runtime.Gosched()
+		} else {
+			time.Sleep(20 * time.Microsecond)
+		}
+	}
+}
+
+func (g *guard) unlock() { g.state.Store(guardIdle) }
 
 // enter starts a run. It fails when one is under way on this virtual CPU, which then is the run
 // that the caller is a part of, and when the collection is closed.
 func (c *collection) enter(cpu *vm.CPU, prog string) error {
 	g := &c.guards[cpu.ID]
-	if !g.running.CompareAndSwap(false, true) {
-		return &vm.Error{Code: vm.ErrBusy, Program: prog,
-			Reason: fmt.Sprintf("virtual CPU %d is in the middle of a run; use another one", cpu.ID)}
+	for !g.state.CompareAndSwap(guardIdle, guardRunning) {
+		if g.state.Load() == guardRunning {
+			return &vm.Error{Code: vm.ErrBusy, Program: prog,
+				Reason: fmt.Sprintf("virtual CPU %d is in the middle of a run; use another one", cpu.ID)}
+		}
+		runtime.Gosched()
 	}
-	g.mu.Lock()
 	if c.closed.Load() {
-		c.leave(cpu)
+		g.unlock()
 		return fmt.Errorf("program %s: %w", prog, errPoolClosed)
 	}
 	return nil
 }
 
-func (c *collection) leave(cpu *vm.CPU) {
-	g := &c.guards[cpu.ID]
-	g.mu.Unlock()
-	g.running.Store(false)
-}
+func (c *collection) leave(cpu *vm.CPU) { c.guards[cpu.ID].unlock() }
 
 // between calls f with every virtual CPU, each time between two runs.
 func (c *collection) between(f func(*vm.CPU)) error {
 	for i, cpu := range c.cpus {
-		c.guards[i].mu.Lock()
+		g := &c.guards[i]
+		g.lock()
 		if c.closed.Load() {
-			c.guards[i].mu.Unlock()
+			g.unlock()
 			return errPoolClosed
 		}
 		f(cpu)
-		c.guards[i].mu.Unlock()
+		g.unlock()
 	}
 	return nil
 }

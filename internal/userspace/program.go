@@ -99,9 +99,6 @@ func (p *program) Run(ctx context.Context, in *engine.Input, res *engine.Result)
 
 // runOn runs the program on a virtual CPU that the caller holds.
 func (p *program) runOn(ctx context.Context, c *vm.CPU, in *engine.Input, res *engine.Result) error {
-	if p.closed.Load() {
-		return fmt.Errorf("program %s: %w", p.Name(), os.ErrClosed)
-	}
 	if in == nil {
 		in = &engine.Input{}
 	}
@@ -114,6 +111,10 @@ func (p *program) runOn(ctx context.Context, c *vm.CPU, in *engine.Input, res *e
 		return err
 	}
 	defer c.End()
+	// After Begin: a Close that is not seen here waits for the end of this run before it frees.
+	if p.closed.Load() {
+		return fmt.Errorf("program %s: %w", p.Name(), os.ErrClosed)
+	}
 	c.World = p.coll.worldOf(in)
 	if in.World != nil && in.World.Seed != 0 {
 		c.SetSeed(in.World.Seed)

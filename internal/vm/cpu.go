@@ -131,13 +131,9 @@ func (w *window) set(lo, n uint64) { w.setElements(lo, n, ^uint64(0), n) }
 
 // setElements makes w a row of elements with valid bytes each.
 func (w *window) setElements(lo, n, mask, valid uint64) {
-	w.lo, w.n, w.mask = lo, n, mask
-	for k := range w.lim {
-		w.lim[k] = 0
-		if size := uint64(1) << k; valid >= size {
-			w.lim[k] = valid - size + 1
-		}
-	}
+	*w = window{lo: lo, n: n, mask: mask, lim: [4]uint64{
+		valid, valid - min(valid, 1), valid - min(valid, 3), valid - min(valid, 7),
+	}}
 }
 
 // fits reports whether an access of 1<<k bytes at addr lies in the window.

@@ -30,7 +30,6 @@ func (c *CPU) Begin(ctx context.Context) *Error {
 		c.dropHints()
 	}
 	c.goctx = ctx
-	c.MovePacket(0, 0, 0)
 	return nil
 }
 
@@ -105,17 +104,20 @@ func (c *CPU) refuel(p *Program, insn int) bool {
 // UseContext sets the context block of the run: with fields, accesses go through their table;
 // without, the block is plain bytes of the given size.
 func (c *CPU) UseContext(p *Program, size uint32) {
-	c.ctxFields, c.ctxSize = nil, size
-	c.ctxWin.set(c.ctx.Base, uint64(size))
-	c.ctxWinW.set(0, 0)
 	if l := p.Context; l != nil && len(l.Fields) > 0 {
+		if c.ctxFields == nil {
+			c.ctxWin, c.ctxWinW = window{}, window{}
+		}
 		c.ctxFields, c.ctxSize = l, l.Size
-		c.ctxWin.set(0, 0)
 		return
 	}
+	c.ctxFields, c.ctxSize = nil, size
+	c.ctxWin.set(c.ctx.Base, uint64(size))
+	c.ctxWinW = window{}
 	if p.Context == nil || p.Context.Writable {
-		c.ctxWinW.set(c.ctx.Base, uint64(size))
+		c.ctxWinW = c.ctxWin
 	}
+	c.MovePacket(0, 0, 0) // of an earlier run
 }
 
 // ContextAddr is what R1 holds when a program starts.
@@ -134,14 +136,17 @@ func (c *CPU) SetPacket(data []byte, p Packet) {
 
 // MovePacket sets where metadata and packet start and where the packet ends.
 func (c *CPU) MovePacket(meta, data, end uint64) {
-	c.meta = meta
-	c.pkt.set(meta, end-meta)
-	if c.Packet.Writable {
-		c.pktW.set(meta, end-meta)
-	} else {
-		c.pktW.set(0, 0)
+	c.meta, c.packetData = meta, data
+	if c.pkt.lo != meta || c.pkt.n != end-meta {
+		c.pkt.set(meta, end-meta)
+		c.pktW = window{}
 	}
-	c.packetData = data
+	switch {
+	case !c.Packet.Writable:
+		c.pktW = window{}
+	case c.pktW.n != c.pkt.n:
+		c.pktW = c.pkt
+	}
 }
 
 // PacketBounds returns where metadata and packet start and where the packet ends.
