@@ -179,32 +179,27 @@ func (c *CPU) dropRecords() {
 }
 
 // callReg is a call by register (opcode 0x8d): of a helper by id, or of a subprogram through a
-// function pointer.
-func (c *CPU) callReg(p *Program, st *state, pc *int, in *op, r *[16]uint64, loops *uint32) bool {
+// function pointer. target is the subprogram's first instruction, -1 after a helper. It takes
+// nothing but r by address: what the dispatch loop counts with must stay in registers.
+func (c *CPU) callReg(p *Program, st *state, pc int, in *op, r *[16]uint64, loops uint32) (target int, ok bool) {
 	v := r[in.dst&15]
 	if q, insn, ok := c.machine.funcOf(v); ok && q == p {
-		if !c.push(p, st, *pc, r, *loops) {
-			return false
-		}
-		r[10] += frameStride
-		*pc = insn
-		*loops = linux.MaxLoops
-		return true
+		return insn, c.push(p, st, pc, r, loops)
 	}
 	var h *Helper
 	if p.ByID != nil && v <= 1<<32-1 {
 		h = p.ByID(uint32(v))
 	}
 	if h == nil || h.ID == tailCallID {
-		c.fault(p, *pc-1, ErrBadCall, "R%d = %#x is neither a helper nor a function", in.dst, v)
-		return false
+		c.fault(p, pc-1, ErrBadCall, "R%d = %#x is neither a helper nor a function", in.dst, v)
+		return -1, false
 	}
-	c.call.begin(p, *pc-1, r)
+	c.call.begin(p, pc-1, r)
 	r[0] = h.Func(&c.call)
 	if h.UnwindOnZero && r[0] == 0 && c.stop == running {
 		c.unwind(h)
 	}
-	return c.stop == running
+	return -1, c.stop == running
 }
 
 func (c *CPU) badOp(p *Program, insn int) {

@@ -90,6 +90,7 @@ type CPU struct {
 	Redirect Redirect
 
 	counting bool
+	watched  bool   // hops are counted or reported
 	gone     []Edge // counts of programs that were released
 	sink     trace.Sink
 	event    trace.Event
@@ -157,6 +158,17 @@ type state struct {
 	prog  *Program
 	sites []site
 	edges []*edgeTable // by tail-call site
+	hops  []hop        // by tail-call site
+}
+
+// hop is the last tail call that a site made: as long as map and slot are the same, so is the
+// target.
+type hop struct {
+	mapPtr uint64
+	slots  uint64 // address of slot 0
+	max    uint32
+	desc   uint64 // what the slot held
+	target *state
 }
 
 type site struct {
@@ -264,13 +276,19 @@ func (c *CPU) FillStack(pattern byte) {
 func (c *CPU) SetSeed(seed uint64) { c.rng.Seed(seed, uint64(c.ID)) }
 
 // SetSink chooses who is told about hops, misses and printed lines; nil for nobody.
-func (c *CPU) SetSink(s trace.Sink) { c.sink = s }
+func (c *CPU) SetSink(s trace.Sink) {
+	c.sink = s
+	c.watched = c.counting || c.sink != nil
+}
 
 // Sink returns the sink of events, nil when there is none.
 func (c *CPU) Sink() trace.Sink { return c.sink }
 
 // SetCounting switches the counters of tail-call sites.
-func (c *CPU) SetCounting(on bool) { c.counting = on }
+func (c *CPU) SetCounting(on bool) {
+	c.counting = on
+	c.watched = c.counting || c.sink != nil
+}
 
 func (c *CPU) frameBase(depth int) uint64 { return c.stack.Base + uint64(depth)*frameStride }
 
@@ -291,7 +309,7 @@ func (c *CPU) newState(index uint32) *state {
 		c.states = append(c.states, nil)
 	}
 	p := c.machine.Progs.Object(index).(*Program)
-	s := &state{prog: p, sites: make([]site, len(p.ops)), edges: make([]*edgeTable, len(p.sites))}
+	s := &state{prog: p, sites: make([]site, len(p.ops)), edges: make([]*edgeTable, len(p.sites)), hops: make([]hop, len(p.sites))}
 	for i := range s.sites {
 		s.sites[i].w = &c.none
 	}
@@ -312,6 +330,7 @@ func (c *CPU) dropHints() {
 			for i := range s.sites {
 				s.sites[i].w = &c.none
 			}
+			clear(s.hops)
 		}
 	}
 }

@@ -563,17 +563,35 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 			fuel -= int64(pc - start)
 			start = pc
 			c.fuel = fuel
-			if !c.callReg(prog, st, &pc, in, &r, &loops) {
+			target, ok := c.callReg(prog, st, pc, in, &r, loops)
+			fuel = c.fuel
+			if !ok {
 				goto stopped
 			}
-			fuel, start = c.fuel, pc
-		case opTailCall:
-			target := c.tailCall(prog, st, pc-1, int(in.imm), r[2], uint32(r[3]))
-			if target == nil {
-				if c.stop != running {
-					goto stop
+			if target >= 0 {
+				r[10] += frameStride
+				pc, start = target, target
+				loops = linux.MaxLoops
+				if fuel < 0 {
+					goto refuel
 				}
-				continue
+			}
+		case opTailCall:
+			var target *state
+			h := &st.hops[in.imm]
+			if index := uint32(r[3]); r[2] == h.mapPtr && index < h.max && c.tailCalls < linux.MaxTailCalls && !c.watched {
+				if desc := mem.AtomicLoad64(h.slots + uint64(index)*8); desc == h.desc && desc != 0 {
+					target = h.target
+					c.tailCalls++
+				}
+			}
+			if target == nil {
+				if target = c.tailCall(prog, st, pc-1, int(in.imm), r[2], uint32(r[3])); target == nil {
+					if c.stop != running {
+						goto stop
+					}
+					continue
+				}
 			}
 			fuel -= int64(pc - start)
 			st, prog = target, target.prog

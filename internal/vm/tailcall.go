@@ -24,12 +24,14 @@ func (c *CPU) tailCall(p *Program, st *state, pc, siteNo int, mapPtr uint64, ind
 		c.miss(p, st, pc, siteNo, mapPtr, index, trace.Limit)
 		return nil
 	}
-	desc := mem.AtomicLoad64(mem.Load64(mapPtr+mem.MapData) + uint64(index)*8)
+	slots := mem.Load64(mapPtr + mem.MapData)
+	desc := mem.AtomicLoad64(slots + uint64(index)*8)
 	if desc == 0 {
 		c.miss(p, st, pc, siteNo, mapPtr, index, trace.Empty)
 		return nil
 	}
 	target := c.stateOf(mem.Load32(desc + mem.ProgIndex))
+	st.hops[siteNo] = hop{mapPtr: mapPtr, slots: slots, max: mem.Load32(mapPtr + mem.MapMaxEntries), desc: desc, target: target}
 	c.tailCalls++
 	if c.counting {
 		c.countHop(st, siteNo, mapPtr, index, desc)
