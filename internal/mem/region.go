@@ -49,6 +49,7 @@ type Region struct {
 	id     uint32
 	chunks uint64
 	space  *Space
+	freed  bool // under space.mu
 }
 
 // Window returns the part of an element around addr that may be accessed with perm: its first

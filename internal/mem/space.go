@@ -38,6 +38,7 @@ type Space struct {
 	// owner[chunk] is the id of the region there, 0 for none.
 	owner   []uint32
 	regions atomic.Pointer[[]*Region]
+	readers *Epochs // who may hold what Find returned, nil for nobody
 
 	mu      sync.Mutex
 	free    []extent // sorted, never adjacent
@@ -68,6 +69,11 @@ func NewSpace() (*Space, error) {
 	return nil, fmt.Errorf("reserving address space: %w: %w", ErrNoMemory, lastErr)
 }
 
+// GuardWith makes Free keep a region's memory until every reader that ran when it was taken out of
+// the address table has left. Without it, an address that a program made up could be found in a
+// region just before that is freed, and used just after. It is called before the first Alloc.
+func (s *Space) GuardWith(e *Epochs) { s.readers = e }
+
 // Layout says what a region holds. The zero Stride means one element as long as the region.
 type Layout struct {
 	Kind  Kind
@@ -86,6 +92,9 @@ type Layout struct {
 func (s *Space) Alloc(l Layout) (*Region, error) {
 	if l.Size == 0 {
 		return nil, fmt.Errorf("allocating %s: size is 0", l.Name)
+	}
+	if l.Size > s.size {
+		return nil, fmt.Errorf("allocating %d bytes for %s: %w", l.Size, l.Name, ErrNoMemory)
 	}
 	n := (l.Size + ChunkSize - 1) >> chunkShift
 	s.mu.Lock()
@@ -134,14 +143,29 @@ func (s *Space) addRegion(r *Region) uint32 {
 	return uint32(len(next) - 1)
 }
 
-// Free returns the region's memory. The caller makes sure that nothing can reach it any more.
+// Free takes the region out of the address table and returns its memory: at once, or, in a Space
+// with readers, when those that may have found it have left. Nothing may hand out its addresses
+// any more.
 func (r *Region) Free() {
+	if !r.unlink() {
+		return
+	}
+	if e := r.space.readers; e != nil {
+		e.Retire(r.release)
+		return
+	}
+	r.release()
+}
+
+// unlink makes Find forget the region, and reports whether it had not been freed before.
+func (r *Region) unlink() bool {
 	s := r.space
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.chunks == 0 || s.closed {
-		return
+	if r.freed || s.closed {
+		return false
 	}
+	r.freed = true
 	first := (r.Base - s.base) >> chunkShift
 	for c := first; c < first+r.chunks; c++ {
 		atomic.StoreUint32(&s.owner[c], 0)
@@ -150,9 +174,18 @@ func (r *Region) Free() {
 	next[r.id] = nil
 	s.regions.Store(&next)
 	s.freeIDs = append(s.freeIDs, r.id)
+	return true
+}
+
+func (r *Region) release() {
+	s := r.space
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
 	decommit(r.Base, r.chunks<<chunkShift)
-	s.give(extent{first, r.chunks})
-	r.chunks = 0
+	s.give(extent{(r.Base - s.base) >> chunkShift, r.chunks})
 }
 
 // Close gives all addresses back. No region may be in use.

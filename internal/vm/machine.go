@@ -36,6 +36,7 @@ func NewMachine() (*Machine, error) {
 		return nil, err
 	}
 	m := &Machine{Space: space, Epochs: mem.NewEpochs(), Contexts: linux.NewContexts()}
+	space.GuardWith(m.Epochs)
 	if m.Maps, err = mem.NewTable(space, mem.KindMapDesc); err != nil {
 		space.Close()
 		return nil, fmt.Errorf("map descriptors: %w", err)

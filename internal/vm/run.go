@@ -38,7 +38,7 @@ func (c *CPU) End() {
 	c.goctx = nil
 	c.running = false
 	for i, r := range c.runMem {
-		c.machine.Epochs.Retire(r.Free)
+		r.Free()
 		c.runMem[i] = nil
 	}
 	c.runMem = c.runMem[:0]
