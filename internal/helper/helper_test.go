@@ -105,7 +105,11 @@ type bench struct {
 
 func newBench(tb testing.TB, s *scenario, custom ...vm.Helper) *bench {
 	tb.Helper()
-	m, err := vm.NewMachine()
+	space, err := mem.NewSpaceOf(1 << 30) // little, for emulators that pay for reserved pages
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := vm.NewMachineIn(space)
 	if err != nil {
 		tb.Fatal(err)
 	}

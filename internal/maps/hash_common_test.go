@@ -11,7 +11,7 @@ import (
 // hashHost is a machine with cpus virtual CPUs.
 func hashHost(tb testing.TB, cpus int) *Host {
 	tb.Helper()
-	space, err := mem.NewSpace()
+	space, err := mem.NewSpaceOf(4 << 30) // little, for emulators that pay for reserved pages
 	if err != nil {
 		tb.Fatal(err)
 	}

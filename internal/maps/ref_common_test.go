@@ -13,7 +13,7 @@ import (
 // refHost is a machine with cpus virtual CPUs that are not running.
 func refHost(tb testing.TB, cpus int) *Host {
 	tb.Helper()
-	space, err := mem.NewSpace()
+	space, err := mem.NewSpaceOf(4 << 30) // little, for emulators that pay for reserved pages
 	if err != nil {
 		tb.Fatal(err)
 	}

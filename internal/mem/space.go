@@ -50,9 +50,12 @@ type extent struct{ first, n uint64 } // in chunks
 
 // NewSpace reserves addresses: 64 GiB, or less, down to 1 GiB, where the system refuses that.
 // Nothing is committed until it is allocated.
-func NewSpace() (*Space, error) {
+func NewSpace() (*Space, error) { return NewSpaceOf(maxReserve) }
+
+// NewSpaceOf is NewSpace with at most limit bytes, a power of two from 1 GiB on.
+func NewSpaceOf(limit uint64) (*Space, error) {
 	var lastErr error
-	for size := uint64(maxReserve); size >= minReserve; size /= 2 {
+	for size := limit; size >= minReserve; size /= 2 {
 		base, err := reserve(size)
 		if err != nil {
 			lastErr = err

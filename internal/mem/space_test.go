@@ -8,7 +8,7 @@ import (
 
 func testSpace(t *testing.T) *Space {
 	t.Helper()
-	s, err := NewSpace()
+	s, err := NewSpaceOf(minReserve)
 	if err != nil {
 		t.Fatal(err)
 	}

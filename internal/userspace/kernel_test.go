@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/carom-bpf/carom/internal/mem"
 	"runtime"
 	"syscall"
 	"testing"
@@ -29,7 +30,11 @@ type bench struct {
 
 func newBench(tb testing.TB) *bench {
 	tb.Helper()
-	m, err := vm.NewMachine()
+	space, err := mem.NewSpaceOf(1 << 30) // little, for emulators that pay for reserved pages
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := vm.NewMachineIn(space)
 	if err != nil {
 		tb.Fatal(err)
 	}

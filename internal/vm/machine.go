@@ -35,6 +35,12 @@ func NewMachine() (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
+	return NewMachineIn(space)
+}
+
+// NewMachineIn makes a machine in an empty address space, which it closes.
+func NewMachineIn(space *mem.Space) (*Machine, error) {
+	var err error
 	m := &Machine{Space: space, Epochs: mem.NewEpochs(), Contexts: linux.NewContexts()}
 	space.GuardWith(m.Epochs)
 	if m.Maps, err = mem.NewTable(space, mem.KindMapDesc); err != nil {

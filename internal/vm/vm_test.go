@@ -2,6 +2,7 @@ package vm
 
 import (
 	"context"
+	"github.com/carom-bpf/carom/internal/mem"
 	"testing"
 
 	"github.com/carom-bpf/carom/internal/isa"
@@ -9,7 +10,11 @@ import (
 
 func testMachine(tb testing.TB) (*Machine, *CPU) {
 	tb.Helper()
-	m, err := NewMachine()
+	space, err := mem.NewSpaceOf(1 << 30) // little, for emulators that pay for reserved pages
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := NewMachineIn(space)
 	if err != nil {
 		tb.Fatal(err)
 	}
