@@ -53,17 +53,44 @@ type Context struct {
 	Writable bool // plain bytes may be written
 
 	at []uint8 // offset → index into Fields plus 1
+	// dataAt, endAt and metaAt are the offsets of the packet pointers, past Size where there is none.
+	dataAt, endAt, metaAt uint32
 }
 
 func newContext(c Context) *Context {
 	c.at = make([]uint8, c.Size)
+	c.dataAt, c.endAt, c.metaAt = c.Size, c.Size, c.Size
 	for i, f := range c.Fields {
+		if f.Access != Hidden {
+			switch f.Kind {
+			case FieldPacketData:
+				c.dataAt = f.Off
+			case FieldPacketEnd:
+				c.endAt = f.Off
+			case FieldPacketMeta:
+				c.metaAt = f.Off
+			}
+		}
 		for o := f.Off; o < f.Off+f.Size; o++ {
 			c.at[o] = uint8(i + 1)
 		}
 		c.BackSize = max(c.BackSize, f.Back+f.Size)
 	}
 	return &c
+}
+
+// PacketPointer says which packet pointer the four bytes at off are: FieldPacketData,
+// FieldPacketEnd, FieldPacketMeta, or FieldPlain for none. It is Field for the commonest loads.
+func (c *Context) PacketPointer(off uint32) FieldKind {
+	switch off {
+	case c.dataAt:
+		return FieldPacketData
+	case c.endAt:
+		return FieldPacketEnd
+	case c.metaAt:
+		return FieldPacketMeta
+	}
+	return FieldPlain
 }
 
 // Field returns the field that an access of size bytes at off falls into, nil where Linux's

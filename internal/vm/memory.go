@@ -45,6 +45,9 @@ func (c *CPU) find(addr uint64, perm mem.Perm) (*window, keeping) {
 	}
 	switch r.Kind {
 	case mem.KindMapValue, mem.KindRunMemory:
+		if r.Kind == mem.KindRunMemory && r.Owner != c {
+			return nil, keepNot // of another virtual CPU
+		}
 		lo, n := r.Window(addr, perm)
 		if n == 0 {
 			return nil, keepNot
@@ -92,6 +95,14 @@ func (c *CPU) find(addr uint64, perm mem.Perm) (*window, keeping) {
 // loadSlow serves a load of 1<<k bytes that the remembered window did not hold.
 func (c *CPU) loadSlow(p *Program, st *state, pc int, addr uint64, k int) (uint64, bool) {
 	if off := addr - c.ctxAddr; c.ctxFields != nil && off < uint64(c.ctxSize) {
+		if k == 2 {
+			switch c.ctxFields.PacketPointer(uint32(off)) {
+			case linux.FieldPacketData:
+				return c.packetData, true
+			case linux.FieldPacketEnd:
+				return c.pkt.lo + c.pkt.n, true
+			}
+		}
 		return c.loadContext(p, pc, uint32(off), k)
 	}
 	if _, ok := c.window(st, pc, addr, k, mem.PermRead); !ok {
@@ -230,7 +241,7 @@ func (c *CPU) loadPacket(p *Program, pc int, off int64, k int) (uint64, bool) {
 	if start == data {
 		end += uint64(c.Packet.Hidden)
 	}
-	if addr+n > end || off < 0 {
+	if lo, hi := c.PacketBuffer(); off < 0 || addr < lo || addr >= hi || addr+n > end {
 		return 0, false
 	}
 	b := mem.Bytes(addr, n)
