@@ -112,6 +112,10 @@ func (k *Call) Invoke(fn uint64, args ...uint64) (r0 uint64, ok bool) {
 		return 0, false
 	}
 	c.depth = floor - 1
+	// A callback without a jump looks at the budget nowhere else.
+	if c.fuel < 0 && !c.refuel(p, k.pc) {
+		return 0, false
+	}
 	return r0, true
 }
 

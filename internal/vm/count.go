@@ -15,7 +15,7 @@ const (
 	slotTaken  = 0  // u64
 	slotEmpty  = 8  // u64
 	slotLimit  = 16 // u64
-	slotTarget = 24 // u64, descriptor of the program that slotTaken counts
+	slotTarget = 24 // u64, id of the program that slotTaken counts
 	slotSize   = 32
 )
 
@@ -27,6 +27,8 @@ type edgeTable struct {
 	base   uint64
 	slots  uint32
 	next   *edgeTable
+	// targets are the names of the programs in slotTarget, which may be gone when they are read.
+	targets map[uint32]string
 	// earlier holds the counts for programs that a slot held before.
 	earlier []Edge
 }
@@ -43,45 +45,43 @@ type Edge struct {
 }
 
 func (c *CPU) edgesOf(st *state, siteNo int, mapPtr uint64) *edgeTable {
+	n := mem.Load32(mapPtr + mem.MapMaxEntries)
 	for e := st.edges[siteNo]; e != nil; e = e.next {
-		if e.mapPtr == mapPtr {
+		if e.mapPtr == mapPtr && e.slots == n { // another map may have got the descriptor
 			return e
 		}
 	}
-	n := mem.Load32(mapPtr + mem.MapMaxEntries)
 	base, err := c.pool.Alloc(edgeSlots + uint64(n)*slotSize)
 	if err != nil {
 		return nil // counting is best effort: without memory, the run goes on uncounted
 	}
-	e := &edgeTable{mapPtr: mapPtr, name: c.machine.mapName(mapPtr), base: base, slots: n, next: st.edges[siteNo]}
+	e := &edgeTable{mapPtr: mapPtr, name: c.machine.mapName(mapPtr), base: base, slots: n, next: st.edges[siteNo],
+		targets: map[uint32]string{}}
 	st.edges[siteNo] = e
 	return e
 }
 
-func (c *CPU) countHop(st *state, siteNo int, mapPtr uint64, index uint32, desc uint64) {
+func (c *CPU) countHop(st *state, siteNo int, mapPtr uint64, index uint32, target *Program) {
 	e := c.edgesOf(st, siteNo, mapPtr)
 	if e == nil {
 		return
 	}
 	slot := e.base + edgeSlots + uint64(index)*slotSize
-	if old := mem.Load64(slot + slotTarget); old != desc {
-		c.retarget(e, st, siteNo, index, slot, old)
-		mem.Store64(slot+slotTarget, desc)
+	if mem.Load64(slot+slotTarget) != uint64(target.ID) {
+		e.retarget(st, siteNo, index, slot)
+		mem.Store64(slot+slotTarget, uint64(target.ID))
+		e.targets[index] = target.Name
 	}
 	mem.Store64(slot+slotTaken, mem.Load64(slot+slotTaken)+1)
 }
 
 // retarget moves the count of a replaced program out of the slot.
-func (c *CPU) retarget(e *edgeTable, st *state, siteNo int, index uint32, slot, old uint64) {
+func (e *edgeTable) retarget(st *state, siteNo int, index uint32, slot uint64) {
 	n := mem.Load64(slot + slotTaken)
-	if old == 0 || n == 0 {
+	if n == 0 {
 		return
 	}
-	name := "?"
-	if p, ok := c.machine.Progs.Lookup(old).(*Program); ok {
-		name = p.Name
-	}
-	e.earlier = append(e.earlier, Edge{Program: st.prog, Insn: st.prog.sites[siteNo], Map: e.name, Index: index, Target: name, Count: n})
+	e.earlier = append(e.earlier, Edge{Program: st.prog, Insn: st.prog.sites[siteNo], Map: e.name, Index: index, Target: e.targets[index], Count: n})
 	mem.Store64(slot+slotTaken, 0)
 }
 
@@ -107,22 +107,22 @@ func (c *CPU) Edges(dst []Edge) []Edge {
 	dst = append(dst, c.gone...)
 	for _, st := range c.states {
 		if st != nil {
-			dst = st.appendEdges(dst, c.machine)
+			dst = st.appendEdges(dst)
 		}
 	}
 	return dst
 }
 
-func (st *state) appendEdges(dst []Edge, m *Machine) []Edge {
+func (st *state) appendEdges(dst []Edge) []Edge {
 	for i := range st.edges {
 		for e := st.edges[i]; e != nil; e = e.next {
-			dst = e.append(dst, m, Edge{Program: st.prog, Insn: st.prog.sites[i], Map: e.name})
+			dst = e.append(dst, Edge{Program: st.prog, Insn: st.prog.sites[i], Map: e.name})
 		}
 	}
 	return dst
 }
 
-func (e *edgeTable) append(dst []Edge, m *Machine, edge Edge) []Edge {
+func (e *edgeTable) append(dst []Edge, edge Edge) []Edge {
 	dst = append(dst, e.earlier...)
 	if n := mem.Load64(e.base + edgeOutOfRange); n > 0 {
 		edge.Index, edge.Reason, edge.Count = uint32(mem.Load64(e.base+edgeLastIndex)), trace.OutOfRange, n
@@ -133,10 +133,7 @@ func (e *edgeTable) append(dst []Edge, m *Machine, edge Edge) []Edge {
 		edge.Index = i
 		if n := mem.Load64(slot + slotTaken); n > 0 {
 			taken := edge
-			taken.Count, taken.Target, taken.Reason = n, "?", trace.Taken
-			if p, ok := m.Progs.Lookup(mem.Load64(slot + slotTarget)).(*Program); ok {
-				taken.Target = p.Name
-			}
+			taken.Count, taken.Target, taken.Reason = n, e.targets[i], trace.Taken
 			dst = append(dst, taken)
 		}
 		if n := mem.Load64(slot + slotEmpty); n > 0 {

@@ -324,7 +324,7 @@ func (c *CPU) dropHints() {
 		switch {
 		case s == nil:
 		case s.prog.released.Load():
-			c.gone = s.appendEdges(c.gone, c.machine)
+			c.gone = s.appendEdges(c.gone)
 			c.states[i] = nil
 		default:
 			for i := range s.sites {

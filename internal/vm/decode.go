@@ -40,7 +40,7 @@ type decoder struct {
 
 func (d *decoder) decode(n int, i isa.Insn) op {
 	bad := op{code: opBad}
-	if i.Dst > isa.FP || i.Src > isa.FP && i.Op != isa.LDDW {
+	if i.Dst > isa.FP || i.Src > isa.FP && i.Op != isa.LDDW || usesReserved(i) {
 		return bad
 	}
 	o := op{dst: i.Dst, src: i.Src, off: int32(i.Off), imm: uint64(int64(i.Imm))}
@@ -55,6 +55,68 @@ func (d *decoder) decode(n int, i isa.Insn) op {
 		return decodeLDX(o, i)
 	}
 	return decodeStore(o, i)
+}
+
+// usesReserved reports whether a field is set that the instruction does not have. RFC 9669,
+// section 3, has those zero, and Linux refuses anything else ("uses reserved fields",
+// kernel/bpf/verifier.c).
+func usesReserved(i isa.Insn) bool {
+	reg := i.Op&isa.SrcReg != 0
+	left := i // what remains when the fields that it has are taken away
+	left.Op = 0
+	switch i.Class() {
+	case isa.ClassALU, isa.ClassALU64:
+		left.Dst, left.Off = 0, 0 // decodeALU knows which offsets there are
+		if op := i.Op & 0xf0; reg && op != isa.END {
+			left.Src = 0
+		} else if op != isa.NEG {
+			left.Imm = 0
+		}
+	case isa.ClassJMP, isa.ClassJMP32:
+		return reservedInJump(i, left, reg)
+	case isa.ClassLD:
+		left.Imm = 0
+		if i.IsWide() {
+			left.Dst, left.Src = 0, 0
+		} else if i.Op&0xe0 == isa.ModeIND {
+			left.Src = 0
+		}
+	case isa.ClassLDX:
+		left.Dst, left.Src, left.Off = 0, 0, 0
+	case isa.ClassST:
+		left.Dst, left.Off, left.Imm = 0, 0, 0
+	case isa.ClassSTX:
+		left.Dst, left.Src, left.Off = 0, 0, 0
+		if i.Op&0xe0 == isa.ModeATOMIC {
+			left.Imm = 0
+		}
+	}
+	return left != isa.Insn{}
+}
+
+func reservedInJump(i, left isa.Insn, reg bool) bool {
+	switch op := i.Op & 0xf0; {
+	case op == isa.JA && i.Class() == isa.ClassJMP32:
+		left.Imm = 0
+	case op == isa.JA, op == isa.JCOND:
+		left.Off = 0
+	case op == isa.CALL && reg:
+		left.Dst = 0
+		if i.Dst == 0 && i.Imm >= 0 && i.Imm <= isa.FP { // the older encoding has the register in imm
+			left.Imm = 0
+		}
+	case op == isa.CALL:
+		left.Src, left.Imm = 0, 0
+		if i.Src == isa.CallKfunc {
+			left.Off = 0 // BTF of the module that has the function
+		}
+	case op == isa.EXIT:
+	case reg:
+		left.Dst, left.Src, left.Off = 0, 0, 0
+	default:
+		left.Dst, left.Off, left.Imm = 0, 0, 0
+	}
+	return left != isa.Insn{}
 }
 
 // aluOp maps the operation bits to the immediate form of the 64-bit op; the register form and
@@ -173,7 +235,7 @@ func (d *decoder) decodeJump(n int, o op, i isa.Insn) op {
 		o.code = opJa
 		return d.target(n, o)
 	case isa.JCOND:
-		if is32 || i.Src != 0 {
+		if is32 || i.Src != 0 || i.Op&isa.SrcReg != 0 {
 			return bad
 		}
 		o.code = opMayGoto
@@ -228,8 +290,8 @@ func (d *decoder) isSecondHalf(n int) bool {
 
 func (d *decoder) decodeCall(n int, o op, i isa.Insn) op {
 	if i.Op&isa.SrcReg != 0 { // by register
-		if i.Dst == 0 && i.Imm != 0 { // the older encoding has the register in imm
-			o.dst = uint8(i.Imm) & 15
+		if i.Dst == 0 {
+			o.dst = uint8(i.Imm)
 		}
 		o.code = opCallReg
 		return o
@@ -258,7 +320,7 @@ func (d *decoder) decodeCall(n int, o op, i isa.Insn) op {
 func (d *decoder) decodeLD(n int, o op, i isa.Insn) op {
 	switch {
 	case i.IsWide():
-		if n+1 >= len(d.code.Insns) || i.Dst == isa.FP {
+		if n+1 >= len(d.code.Insns) || i.Dst == isa.FP || !d.knownWide(n, i) {
 			return op{code: opBad}
 		}
 		o.code, o.imm = opLddw, i.Imm64(d.code.Insns[n+1])
@@ -277,6 +339,16 @@ func (d *decoder) decodeLD(n int, o op, i isa.Insn) op {
 		return o
 	}
 	return op{code: opBad}
+}
+
+// knownWide reports whether the second half of a wide load is one and the loader has resolved what
+// the load refers to.
+func (d *decoder) knownWide(n int, i isa.Insn) bool {
+	second := d.code.Insns[n+1]
+	second.Imm = 0
+	_, address := d.code.Wide[n]
+	_, function := d.code.FuncLoads[n]
+	return second == isa.Insn{} && (i.Src == 0 || address || function)
 }
 
 // sizeCode is log2 of the bytes of an access.
@@ -360,6 +432,10 @@ func whyBad(i isa.Insn) string {
 		return ": the frame pointer is read-only"
 	case i == isa.Insn{}:
 		return ": the second half of a wide load is no instruction"
+	case i.IsWide() && i.Src != 0:
+		return ": the wide load refers to something that was not resolved, or its second half is damaged"
+	case usesReserved(i):
+		return ": it uses reserved fields, which must be 0"
 	}
 	return ""
 }

@@ -175,6 +175,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 		case opLddw:
 			r[in.dst&15] = in.imm
 			pc++
+			start++ // one instruction of two slots
 		case opJEq64I:
 			if r[in.dst&15] == in.imm {
 				goto jump

@@ -101,9 +101,11 @@ func (m *Machine) NewProgram(code *Code) (*Program, error) {
 }
 
 // Release gives up the descriptor once no run can hold it. Nothing may start the program any
-// more.
+// more. A second call has no effect.
 func (p *Program) Release() {
-	p.released.Store(true)
+	if p.released.Swap(true) {
+		return
+	}
 	p.machine.Epochs.Retire(func() { p.machine.Progs.Remove(p.index) })
 }
 

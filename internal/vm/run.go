@@ -48,6 +48,7 @@ func (c *CPU) End() {
 // Run executes p between Begin and End. R1 and R2 are what the program starts with. It may be
 // called again before End, for repeated runs.
 func (c *CPU) Run(p *Program, r1, r2 uint64, limits Limits, res *Result) error {
+	*res = Result{}
 	c.stop, c.err, c.unwound = running, nil, nil
 	c.tailCalls, c.misses, c.depth, c.base = 0, 0, 0, 0
 	c.records = c.records[:0]
@@ -70,9 +71,9 @@ func (c *CPU) Run(p *Program, r1, r2 uint64, limits Limits, res *Result) error {
 	res.TailCalls, res.Misses = c.tailCalls, c.misses
 	res.Instructions = c.executed - c.fuel
 	res.Unwound = c.unwound
+	c.dropRecords()
 	switch c.stop {
 	case stopError:
-		c.dropRecords()
 		return c.err
 	case stopUnwind:
 		r0 = 0
@@ -98,7 +99,7 @@ func (c *CPU) refuel(p *Program, insn int) bool {
 	c.budget -= n
 	c.executed += n
 	c.fuel += n
-	return c.fuel > 0 || c.refuel(p, insn)
+	return c.fuel >= 0 || c.refuel(p, insn)
 }
 
 // UseContext sets the context block of the run: with fields, accesses go through their table;
@@ -117,7 +118,8 @@ func (c *CPU) UseContext(p *Program, size uint32) {
 	if p.Context == nil || p.Context.Writable {
 		c.ctxWinW = c.ctxWin
 	}
-	c.MovePacket(0, 0, 0) // of an earlier run
+	c.Packet = Packet{} // of an earlier run
+	c.MovePacket(0, 0, 0)
 }
 
 // ContextAddr is what R1 holds when a program starts.

@@ -34,7 +34,7 @@ func (c *CPU) tailCall(p *Program, st *state, pc, siteNo int, mapPtr uint64, ind
 	st.hops[siteNo] = hop{mapPtr: mapPtr, slots: slots, max: mem.Load32(mapPtr + mem.MapMaxEntries), desc: desc, target: target}
 	c.tailCalls++
 	if c.counting {
-		c.countHop(st, siteNo, mapPtr, index, desc)
+		c.countHop(st, siteNo, mapPtr, index, target.prog)
 	}
 	if c.sink != nil {
 		c.report(p, pc, mapPtr, index, trace.Taken, target.prog.Name)
