@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestReadme runs the command of the README's first screen, as it is and without its --slot
+// options, and compares what it prints with what the README shows. Only the time may differ.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("../..")
+	blocks := indented(string(text))
+	if len(blocks) < 3 {
+		t.Fatalf("the README has %d indented blocks", len(blocks))
+	}
+	command, shown := splitCommand(t, blocks[0])
+	compare(t, command, shown)
+
+	var bare []string
+	for i := 0; i < len(command); i++ {
+		if command[i] == "--slot" {
+			i++
+			continue
+		}
+		bare = append(bare, command[i])
+	}
+	compare(t, bare, blocks[2])
+}
+
+// indented returns the indented blocks; a block starts at "$ " or behind other text.
+func indented(text string) [][]string {
+	var blocks [][]string
+	open := false
+	for _, line := range strings.Split(text, "\n") {
+		code, ok := strings.CutPrefix(line, "    ")
+		switch {
+		case !ok && line != "":
+			open = false
+		case ok && (!open || strings.HasPrefix(code, "$ ")):
+			blocks = append(blocks, []string{code})
+			open = true
+		case open:
+			blocks[len(blocks)-1] = append(blocks[len(blocks)-1], code)
+		}
+	}
+	return blocks
+}
+
+// splitCommand takes the arguments of the carom command off the front of a block.
+func splitCommand(t *testing.T, block []string) (args, output []string) {
+	t.Helper()
+	line, ok := strings.CutPrefix(block[0], "$ go run ./cmd/carom ")
+	if !ok {
+		t.Fatalf("the first block starts with %q", block[0])
+	}
+	n := 1
+	for strings.HasSuffix(line, `\`) {
+		line = strings.TrimSuffix(line, `\`) + strings.TrimPrefix(block[n], ">")
+		n++
+	}
+	return strings.Fields(line), block[n:]
+}
+
+func compare(t *testing.T, args, shown []string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if code := run(context.Background(), args, strings.NewReader(""), &out, &errs); code != 0 {
+		t.Fatalf("carom %s: exit code %d: %s", strings.Join(args, " "), code, &errs)
+	}
+	time := regexp.MustCompile(`, [0-9.]+[nµm]?s \([0-9.]+[nµm]?s a run\)`)
+	clean := func(s string) string { return strings.TrimSpace(time.ReplaceAllString(s, "")) }
+	got, want := clean(out.String()), clean(strings.Join(shown, "\n"))
+	if !time.MatchString(out.String()) || got != want {
+		t.Errorf("carom %s prints\n%s\nthe README shows\n%s", strings.Join(args, " "), got, want)
+	}
+}
