@@ -70,6 +70,24 @@ func (i *Instance) open() error {
 	return err
 }
 
+// EventID is the number of a tracepoint, which perf_event_open(2) takes as config. It wraps
+// os.ErrNotExist when the kernel has no such tracepoint.
+func EventID(group, name string) (uint64, error) {
+	if strings.ContainsAny(group+name, "/.") || group == "" || name == "" {
+		return 0, fmt.Errorf("tracepoint %s:%s: %w", group, name, os.ErrNotExist)
+	}
+	fs, err := mount()
+	if err != nil {
+		return 0, fmt.Errorf("mount tracefs (it needs root and Linux 5.2): %w", err)
+	}
+	defer fs.Close()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d/events/%s/%s/id", fs.Fd(), group, name))
+	if err != nil {
+		return 0, fmt.Errorf("tracepoint %s:%s: %w", group, name, err)
+	}
+	return strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
+}
+
 // makeDir makes a directory with a free name.
 func makeDir(instances string) (string, error) {
 	for n := range 1000 {
