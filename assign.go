@@ -198,6 +198,9 @@ func (f field) assign(c *Collection, s *sharedCollection) error {
 	switch f.value.Type() {
 	case programType:
 		p := c.Programs[f.name]
+		if p == nil {
+			return &LoadError{Kind: "program", Name: f.name, Err: errors.New("its section names no program type; set ProgramSpec.Type")}
+		}
 		p.handle.hold(s)
 		f.value.Set(reflect.ValueOf(p))
 	case mapType:

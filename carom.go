@@ -188,6 +188,12 @@ func NewCollection(spec *ebpf.CollectionSpec, opts *Options) (*Collection, error
 			c.Variables[name] = &Variable{name: name, m: m, offset: v.Offset, size: v.Size(), typ: v.Type}
 		}
 	}
+	for _, v := range c.Variables {
+		if err := v.outside(); err != nil {
+			_ = c.Close()
+			return nil, err
+		}
+	}
 	if err := c.configure(opts); err != nil {
 		_ = c.Close()
 		return nil, err
@@ -208,6 +214,9 @@ func loadCore(spec *ebpf.CollectionSpec, opts *Options) (engine.Collection, erro
 		for name, m := range opts.MapReplacements {
 			if spec.Maps[name] == nil {
 				return nil, &LoadError{Kind: "map", Name: name, Err: errors.New("MapReplacements names a map that is not in the collection")}
+			}
+			if m == nil {
+				return nil, &LoadError{Kind: "map", Name: name, Err: errors.New("its entry in MapReplacements is nil; remove it, or load the map first")}
 			}
 			eo.MapReplacements[name] = m.core
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/load"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 )
@@ -113,7 +114,7 @@ func (m *Map) LookupAndDelete(key, valueOut any) error {
 }
 
 func (m *Map) lookup(key, valueOut any, flags uint64, op string, get func(k, v []byte, flags uint64) error) error {
-	k, err := marshal(key, int(m.core.KeySize()))
+	k, err := load.Bytes(key, int(m.core.KeySize()))
 	if err != nil {
 		return m.fail(op, fmt.Errorf("key: %w", err))
 	}
@@ -140,7 +141,7 @@ func (m *Map) Put(key, value any) error { return m.Update(key, value, ebpf.Updat
 // Update stores value under key. The value for a PROG_ARRAY is a *Program, that for a map of
 // maps is a *Map. Replacing a program is atomic: a running chain sees the old or the new one.
 func (m *Map) Update(key, value any, flags ebpf.MapUpdateFlags) error {
-	k, err := marshal(key, int(m.core.KeySize()))
+	k, err := load.Bytes(key, int(m.core.KeySize()))
 	if err != nil {
 		return m.fail("update", fmt.Errorf("key: %w", err))
 	}
@@ -165,7 +166,7 @@ func (m *Map) Update(key, value any, flags ebpf.MapUpdateFlags) error {
 
 // Delete removes key. It wraps ebpf.ErrKeyNotExist when there is none.
 func (m *Map) Delete(key any) error {
-	k, err := marshal(key, int(m.core.KeySize()))
+	k, err := load.Bytes(key, int(m.core.KeySize()))
 	if err != nil {
 		return m.fail("delete", fmt.Errorf("key: %w", err))
 	}
@@ -178,7 +179,7 @@ func (m *Map) NextKey(key, nextKeyOut any) error {
 	var k []byte
 	if key != nil {
 		var err error
-		if k, err = marshal(key, int(m.core.KeySize())); err != nil {
+		if k, err = load.Bytes(key, int(m.core.KeySize())); err != nil {
 			return m.fail("next key", fmt.Errorf("key: %w", err))
 		}
 	}
@@ -252,7 +253,7 @@ func (m *Map) encodeValue(value any) ([]byte, error) {
 		return b, nil
 	}
 	if !isPerCPU(m.core.Type()) {
-		return marshal(value, size)
+		return load.Bytes(value, size)
 	}
 	v := reflect.ValueOf(value)
 	if v.Kind() != reflect.Slice {
@@ -264,7 +265,7 @@ func (m *Map) encodeValue(value any) ([]byte, error) {
 	stride := (size + 7) &^ 7
 	out := make([]byte, m.sysValueSize())
 	for i := range v.Len() {
-		b, err := marshal(v.Index(i).Interface(), size)
+		b, err := load.Bytes(v.Index(i).Interface(), size)
 		if err != nil {
 			return nil, err
 		}
@@ -302,7 +303,7 @@ func (m *Map) decodeValue(b []byte, out any) error {
 type MapIterator struct {
 	m    *Map
 	prev []byte
-	n    uint32
+	n    uint64
 	err  error
 	done bool
 }
@@ -322,7 +323,7 @@ func (i *MapIterator) Next(keyOut, valueOut any) bool {
 			return false
 		}
 		// A deleted element restarts the walk, so bound it.
-		if i.n++; i.n > i.m.core.MaxEntries()*2+1 {
+		if i.n++; i.n > uint64(i.m.core.MaxEntries())*2+1 {
 			i.err = i.m.fail("iterate", ebpf.ErrIterationAborted)
 			return false
 		}

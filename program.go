@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/carom-bpf/carom/internal/engine"
+	"github.com/carom-bpf/carom/internal/load"
 	"github.com/cilium/ebpf"
 )
 
@@ -47,7 +48,7 @@ func (p *Program) Run(opts *ebpf.RunOptions) (uint32, error) {
 	}
 	in := Input{Data: opts.Data, Repeat: int(opts.Repeat)}
 	if opts.Context != nil {
-		b, err := marshal(opts.Context, -1)
+		b, err := load.Bytes(opts.Context, -1)
 		if err != nil {
 			return 0, err
 		}

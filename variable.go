@@ -3,6 +3,7 @@ package carom
 import (
 	"fmt"
 
+	"github.com/carom-bpf/carom/internal/load"
 	"github.com/cilium/ebpf/btf"
 )
 
@@ -28,6 +29,15 @@ func (v *Variable) Type() *btf.Var { return v.typ }
 // Section is the name of the map that holds the variable.
 func (v *Variable) Section() string { return v.m.Name() }
 
+// outside is why a variable is not a part of its section, nil when it is one.
+func (v *Variable) outside() error {
+	if uint64(v.offset)+uint64(v.size) <= uint64(v.m.ValueSize()) {
+		return nil
+	}
+	return &LoadError{Kind: "variable", Name: v.name,
+		Err: fmt.Errorf("its %d bytes at offset %d lie outside the %d bytes of %s", v.size, v.offset, v.m.ValueSize(), v.m.Name())}
+}
+
 // Get copies the value to out, a pointer.
 func (v *Variable) Get(out any) error {
 	b, err := v.bytes()
@@ -42,7 +52,7 @@ func (v *Variable) Get(out any) error {
 
 // Set stores a value. Constants cannot be set once they are loaded; set them in the spec.
 func (v *Variable) Set(in any) error {
-	b, err := marshal(in, int(v.size))
+	b, err := load.Bytes(in, int(v.size))
 	if err != nil {
 		return fmt.Errorf("variable %s: %w", v.name, err)
 	}

@@ -243,6 +243,8 @@ func (l *linker) resolve(ins *asm.Instruction, slot int) *Error {
 		l.start(target, ref)
 	case ins.OpCode.IsDWordLoad() && ref != "" && ins.Src == 0:
 		return l.resolveKsym(slot, ref)
+	case ins.OpCode.IsDWordLoad() && ins.Src != 0:
+		return l.fail(linux.EINVAL, "a wide load has the pseudo source %d; loads of maps, values in maps, functions and named symbols are known", ins.Src)
 	case ins.IsFunctionCall():
 		return l.resolveCall(ins, raw, slot, ref)
 	case ins.IsKfuncCall():

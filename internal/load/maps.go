@@ -1,8 +1,6 @@
 package load
 
 import (
-	"encoding"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -39,7 +37,11 @@ func MapSpec(name string, spec *ebpf.MapSpec, cpus int) (*maps.Spec, error) {
 			s.MaxEntries = uint32(cpus)
 		}
 	}
-	if spec.InnerMap != nil && spec.InnerMap != spec {
+	if spec.InnerMap != nil {
+		if spec.InnerMap.InnerMap != nil {
+			return nil, &maps.Error{Map: name, Op: "create", Errno: linux.EINVAL,
+				Reason: "its inner map is a map of maps itself; Linux has one level only (bpf_map_meta_alloc)"}
+		}
 		inner, err := MapSpec(name+" (inner)", spec.InnerMap, cpus)
 		if err != nil {
 			return nil, err
@@ -47,29 +49,6 @@ func MapSpec(name string, spec *ebpf.MapSpec, cpus int) (*maps.Spec, error) {
 		s.Inner = inner
 	}
 	return s, nil
-}
-
-// Bytes gives the little-endian bytes of a key or value in a spec.
-func Bytes(v any, size int) ([]byte, error) {
-	var b []byte
-	var err error
-	switch v := v.(type) {
-	case []byte:
-		b = v
-	case string:
-		b = []byte(v)
-	case encoding.BinaryMarshaler:
-		b, err = v.MarshalBinary()
-	default:
-		b, err = binary.Append(nil, binary.LittleEndian, v)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(b) != size {
-		return nil, fmt.Errorf("%T has %d bytes, the map needs %d: %w", v, len(b), size, linux.EINVAL)
-	}
-	return b, nil
 }
 
 // Targets lists the BTF that CO-RE relocations of a spec may be resolved against: what the

@@ -104,6 +104,17 @@ func (t *Table) Remove(index uint32) {
 	clear(Bytes(t.Base+uint64(index)*DescSize, DescSize))
 }
 
+// Len returns how many objects there are.
+func (t *Table) Len() int {
+	n := 0
+	for _, o := range *t.objects.Load() {
+		if o != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // Object returns the object with this index, nil where there is none.
 func (t *Table) Object(index uint32) any {
 	objects := *t.objects.Load()

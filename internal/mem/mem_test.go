@@ -27,6 +27,9 @@ func TestTable(t *testing.T) {
 		t.Fatalf("descriptors %d at %#x and %d at %#x; want none with index 0 and %d bytes between", ia, a, ib, b, DescSize)
 	}
 	Store64(a+MapData, 1)
+	if n := table.Len(); n != 2 {
+		t.Errorf("%d objects, want 2", n)
+	}
 	table.Remove(ia)
 	if table.Lookup(a) != nil || table.Object(ia) != nil || table.Lookup(b) != "b" {
 		t.Error("removing one object changed another, or nothing")
@@ -63,7 +66,7 @@ func TestTableFull(t *testing.T) {
 func TestPool(t *testing.T) {
 	s := testSpace(t)
 	p := NewPool(s, "p")
-	if regions, _ := used(s); regions != 0 {
+	if regions, _ := s.Used(); regions != 0 {
 		t.Error("an empty pool commits memory")
 	}
 	var last uint64
@@ -87,8 +90,8 @@ func TestPool(t *testing.T) {
 		t.Errorf("a piece as large as the space: %v", err)
 	}
 	p.Free()
-	if regions, chunks := used(s); regions != 0 || chunks != 0 {
-		t.Errorf("after Free: %d regions, %d chunks", regions, chunks)
+	if regions, n := s.Used(); regions != 0 || n != 0 {
+		t.Errorf("after Free: %d regions, %d bytes", regions, n)
 	}
 }
 

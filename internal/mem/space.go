@@ -215,6 +215,23 @@ func (s *Space) Find(addr uint64) *Region {
 	return (*s.regions.Load())[id]
 }
 
+// Used returns how many regions there are and how many bytes they and those that wait for readers
+// take.
+func (s *Space) Used() (regions int, bytes uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range *s.regions.Load() {
+		if r != nil {
+			regions++
+		}
+	}
+	chunks := s.size>>chunkShift - 1
+	for _, e := range s.free {
+		chunks -= e.n
+	}
+	return regions, chunks << chunkShift
+}
+
 // Nearest returns the region whose memory is closest to addr, for error messages, and how many
 // bytes away addr is: negative before its start, positive past its end, 0 inside. Only regions
 // that keep accepts count. It returns nil when none lies within 1 GiB.

@@ -25,20 +25,6 @@ func alloc(t *testing.T, s *Space, l Layout) *Region {
 	return r
 }
 
-// used is what a Space has handed out: regions and chunks.
-func used(s *Space) (regions int, chunks uint64) {
-	for _, r := range *s.regions.Load() {
-		if r != nil {
-			regions++
-		}
-	}
-	chunks = s.size>>chunkShift - 1
-	for _, e := range s.free {
-		chunks -= e.n
-	}
-	return regions, chunks
-}
-
 func TestSpaceFreeMergesNeighbours(t *testing.T) {
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}} {
 		s := testSpace(t)
@@ -54,8 +40,8 @@ func TestSpaceFreeMergesNeighbours(t *testing.T) {
 		if len(s.free) != 1 || s.free[0] != whole {
 			t.Errorf("freed in order %v: free extents are %v, want only %v", order, s.free, whole)
 		}
-		if regions, chunks := used(s); regions != 0 || chunks != 0 {
-			t.Errorf("freed in order %v: %d regions and %d chunks are left", order, regions, chunks)
+		if regions, bytes := s.Used(); regions != 0 || bytes != 0 {
+			t.Errorf("freed in order %v: %d regions and %d bytes are left", order, regions, bytes)
 		}
 	}
 }
@@ -70,8 +56,8 @@ func TestSpaceAllocRefuses(t *testing.T) {
 	if _, err := s.Alloc(Layout{Name: "empty"}); err == nil {
 		t.Error("a region of 0 bytes")
 	}
-	if regions, chunks := used(s); regions != 0 || chunks != 0 {
-		t.Errorf("refused requests left %d regions and %d chunks", regions, chunks)
+	if regions, bytes := s.Used(); regions != 0 || bytes != 0 {
+		t.Errorf("refused requests left %d regions and %d bytes", regions, bytes)
 	}
 }
 
@@ -139,12 +125,12 @@ func TestFreeWaitsForReaders(t *testing.T) {
 	if got := Load64(r.Base); got != 7 {
 		t.Errorf("a reader sees %d, want 7", got)
 	}
-	if _, chunks := used(s); chunks != 1 {
-		t.Errorf("%d chunks in use, want 1 until the reader leaves", chunks)
+	if _, bytes := s.Used(); bytes != ChunkSize {
+		t.Errorf("%d bytes in use, want one chunk until the reader leaves", bytes)
 	}
 	e.Leave(reader)
-	if _, chunks := used(s); chunks != 0 {
-		t.Errorf("%d chunks in use after the reader left, want 0", chunks)
+	if _, bytes := s.Used(); bytes != 0 {
+		t.Errorf("%d bytes in use after the reader left, want 0", bytes)
 	}
 }
 

@@ -30,6 +30,7 @@ type loader struct {
 	helpers *helper.Set
 	kconfig *load.Kconfig
 	types   []*btf.Spec
+	pins    []string // new maps to pin
 }
 
 // Load implements engine.Engine.
@@ -53,7 +54,10 @@ func (l *loader) load() error {
 	if l.spec.ByteOrder == binary.BigEndian {
 		return fmt.Errorf("the object is big-endian; compile it with -target bpfel: %w", linux.EINVAL)
 	}
-	for _, step := range []func() error{l.makeCPUs, l.makeMaps, l.linkPrograms, l.populate} {
+	if err := load.Check(l.spec); err != nil {
+		return err
+	}
+	for _, step := range []func() error{l.makeCPUs, l.makeMaps, l.linkPrograms, l.populate, l.pin} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -130,7 +134,19 @@ func (l *loader) makeMap(name string, spec *ebpf.MapSpec) error {
 	}
 	l.coll.maps[name] = adopt(obj)
 	if spec.Pinning == ebpf.PinByName {
+		l.pins = append(l.pins, name)
+	}
+	return nil
+}
+
+// pin gives the new maps that ask for it their names. It is the last step, because a name stays
+// when the collection is closed.
+func (l *loader) pin() error {
+	for i, name := range l.pins {
 		if err := l.coll.maps[name].Pin(name); err != nil {
+			for _, done := range l.pins[:i] {
+				_ = l.coll.maps[done].Unpin()
+			}
 			return fmt.Errorf("map %s: %w", name, err)
 		}
 	}

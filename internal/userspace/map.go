@@ -229,14 +229,19 @@ func (h *mapHandle) UpdateMap(key []byte, inner engine.Map, flags uint64) error 
 // Pin implements engine.Map: a name in this process.
 func (h *mapHandle) Pin(path string) error {
 	return h.use(func(m maps.Map) error {
-		if err := h.obj.host.pin(path, h.obj); err != nil {
-			return err
-		}
-		h.obj.Ref()
-		if p, ok := m.(*maps.ProgArray); ok {
+		p, isArray := m.(*maps.ProgArray)
+		h.obj.Ref() // first: from then on, the name may be taken away
+		if isArray {
 			p.UserRef()
 		}
-		return nil
+		err := h.obj.host.pin(path, h.obj)
+		if err != nil {
+			if isArray {
+				p.UserUnref()
+			}
+			h.obj.Unref()
+		}
+		return err
 	})
 }
 
