@@ -43,6 +43,9 @@ func (k kernelEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (eng
 	if len(opts.CustomHelpers) > 0 {
 		return nil, unsupported("custom helpers: %s", strings.Join(opts.CustomHelpers, ", "))
 	}
+	if err := Check(spec); err != nil {
+		return nil, err
+	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ type recordMap struct {
 	ring  carom.RingbufReader
 	count uint64
 	lost  uint64
+	keep  bool     // keep samples for a comparison
+	kept  []string // samples since they were compared
 }
 
 // openRecords opens readers for all maps that stream records.
@@ -169,6 +171,9 @@ func (r *recordMap) drain(out io.Writer, asJSON bool) error {
 			sample = rec.RawSample
 		}
 		r.count++
+		if r.keep {
+			r.kept = append(r.kept, string(sample))
+		}
 		if err := r.print(out, sample, cpu, asJSON); err != nil {
 			return err
 		}

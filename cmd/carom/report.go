@@ -18,11 +18,13 @@ import (
 type summary struct {
 	Kind     string         `json:"kind"` // summary
 	Object   string         `json:"object"`
+	Engine   string         `json:"engine"` // that gave the numbers: interp or kernel
 	Entry    string         `json:"entry"`
 	Type     string         `json:"type"`
 	Inputs   uint64         `json:"inputs"` // packets, events or single runs
 	Runs     uint64         `json:"runs"`   // of the entry, repetitions included
 	Programs []programRuns  `json:"programs"`
+	Counted  bool           `json:"edges_counted"` // tail calls of the kernel are counted on request
 	Edges    []edgeCount    `json:"edges"`
 	Misses   []edgeCount    `json:"misses"`
 	Verdicts []verdictCount `json:"verdicts"`
@@ -123,10 +125,17 @@ func (s *summary) refusal() error {
 }
 
 // finish computes the lists from what was counted.
-func (s *summary) finish(coll *carom.Collection, records []*recordMap, deterministic bool) error {
-	edges, err := coll.Edges()
-	if err != nil {
-		return err
+func (s *summary) finish(coll *carom.Collection, records []*recordMap, f *runFlags) error {
+	s.Engine, s.Counted = engineInterp, true
+	if f.engine == engineKernel {
+		s.Engine, s.Counted = engineKernel, f.countEdges
+	}
+	var edges []carom.Edge
+	if s.Counted {
+		var err error
+		if edges, err = coll.Edges(); err != nil {
+			return err
+		}
 	}
 	incoming := map[string]uint64{s.Entry: s.Runs}
 	s.Edges, s.Misses = []edgeCount{}, []edgeCount{}
@@ -147,7 +156,7 @@ func (s *summary) finish(coll *carom.Collection, records []*recordMap, determini
 	}
 	s.Programs = []programRuns{{s.Entry, incoming[s.Entry]}}
 	for _, name := range coll.Names() {
-		if name != s.Entry {
+		if name != s.Entry && s.Counted {
 			s.Programs = append(s.Programs, programRuns{name, incoming[name]})
 		}
 	}
@@ -173,7 +182,7 @@ func (s *summary) finish(coll *carom.Collection, records []*recordMap, determini
 	for _, name := range sortedKeys(s.unwound) {
 		s.Unwound = append(s.Unwound, unwoundCount{name, s.unwound[name]})
 	}
-	if !deterministic {
+	if f.clock != "fixed" { // the same input gives the same bytes
 		s.Elapsed = &s.elapsed
 	}
 	return nil
@@ -274,8 +283,18 @@ func (s *summary) total() string {
 	if s.packets {
 		what = "packet"
 	}
-	text := fmt.Sprintf("%s, %s, %s, %d not taken, %s",
-		plural(s.Inputs, what), plural(s.Runs, "run"), plural(s.Hops, "tail call"), s.Missed, plural(uint64(s.Insns), "instruction"))
+	text := plural(s.Inputs, what) + ", " + plural(s.Runs, "run")
+	if s.Engine == engineKernel {
+		text += " in the kernel"
+	}
+	if s.Counted {
+		text += fmt.Sprintf(", %s, %d not taken", plural(s.Hops, "tail call"), s.Missed)
+	} else {
+		text += ", tail calls not counted"
+	}
+	if s.Engine != engineKernel { // which does not count instructions
+		text += ", " + plural(uint64(s.Insns), "instruction")
+	}
 	if s.Elapsed == nil || s.Runs == 0 {
 		return text
 	}

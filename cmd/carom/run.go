@@ -14,6 +14,7 @@ import (
 	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/internal/load"
 	"github.com/carom-bpf/carom/internal/maps"
+	"github.com/carom-bpf/carom/kernel"
 	"github.com/carom-bpf/carom/trace"
 	"github.com/carom-bpf/carom/world"
 	"github.com/cilium/ebpf"
@@ -30,22 +31,28 @@ type runFlags struct {
 	clock                           string
 	seed                            uint64
 	budget                          int64
-	trace, json                     bool
+	engine                          string
+	trace, json, countEdges         bool
 }
 
-const runLong = `Run the programs of an eBPF object in user space.
+const runLong = `Run the programs of an eBPF object in user space, or in the kernel with --engine kernel.
 
 The input is packets (--pcap, or one with --data-in), calls of a probe (--event), or context
 bytes (--ctx-in). trace_printk output and records of perf event arrays and ring buffers are
 printed as they come, then what ran, which tail calls were taken, which not and why, and the
 verdicts.
 
+--engine kernel runs the same inputs through BPF_PROG_TEST_RUN. --engine both runs every input
+in user space and in the kernel, prints where verdict, packet, printed lines, records or maps
+differ, and exits with 1 if they do.
+
 With --cpus, inputs are dealt to the virtual CPUs in turn, one after the other.`
 
 const runExample = `  carom run xdp_dispatch.o --pcap traffic.pcap --slot prog_array[0]=port8080_prog
   carom run xdp_dispatch.o --data-in packet.bin --data-out - --repeat 1000
   carom run readline.o --event events.jsonl --trace
-  carom run tail_context.o --pcap traffic.pcap --dump context --json`
+  carom run tail_context.o --pcap traffic.pcap --dump context --json
+  carom run static_call.o --pcap traffic.pcap --engine both`
 
 func newRun() *cobra.Command {
 	f := &runFlags{}
@@ -74,6 +81,7 @@ func newRun() *cobra.Command {
 	fl.StringArrayVar(&f.sets, "set", nil, "set an `ELEMENT`, MAP[KEY]=VALUE, or VARIABLE=VALUE; may be repeated")
 	fl.StringArrayVar(&f.dumps, "dump", nil, "print a `MAP` after the runs; may be repeated")
 	fl.StringArrayVar(&f.eventStruct, "events", nil, "`TYPE` of records, MAP:STRUCT (default: named like the map, or event)")
+	fl.StringVar(&f.engine, "engine", engineAuto, "`ENGINE`: interp, kernel, both or auto (interp)")
 	fl.IntVar(&f.cpus, "cpus", 1, "number `N` of virtual CPUs, 1 to 256")
 	fl.StringVar(&f.clock, "clock", "real", "`CLOCK` that programs see: real, pcap or fixed")
 	fl.Uint64Var(&f.seed, "seed", 0, "`SEED` of random numbers (default: a random one)")
@@ -121,7 +129,7 @@ func (f *runFlags) check() error {
 	case f.clock == "pcap" && f.pcap == "":
 		return usagef("--clock pcap takes the time from packets; give --pcap")
 	}
-	return nil
+	return f.checkEngine()
 }
 
 // session is one carom run.
@@ -138,6 +146,8 @@ type session struct {
 	printed *counter // below out
 	progress
 	writer *packetWriter
+	side   *kernelSide // nil: the kernel runs nothing
+	judge  *judge      // nil: one engine
 }
 
 func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, out, errOut io.Writer) error {
@@ -147,6 +157,11 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 	spec, err := readObject(object)
 	if err != nil {
 		return err
+	}
+	if f.usesKernel() {
+		if err := kernel.Check(spec); err != nil {
+			return fmt.Errorf("%s: %w; use --engine interp with the helpers added in Go", filepath.Base(object), err)
+		}
 	}
 	slots, err := parseSlots(f.slots, spec)
 	if err != nil {
@@ -175,6 +190,11 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 	if err := s.openSource(spec.Programs[entry], in); err != nil {
 		return err
 	}
+	if f.usesKernel() {
+		if s.side, err = openKernel(spec, spec.Programs[entry]); err != nil {
+			return err
+		}
+	}
 	if err := s.load(spec, entry, slots, settings); err != nil {
 		return err
 	}
@@ -183,7 +203,7 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 	if err := errors.Join(err, s.finish()); err != nil {
 		return err
 	}
-	return s.sum.refusal()
+	return errors.Join(s.judge.verdict(), s.sum.refusal())
 }
 
 // openSource finds out where inputs come from.
@@ -228,11 +248,15 @@ func (s *session) openSource(entry *ebpf.ProgramSpec, stdin io.Reader) error {
 // load makes the collection and sets it up.
 func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, settings []setting) error {
 	f := s.flags
-	coll, err := carom.NewCollection(spec, &carom.Options{
+	opts := &carom.Options{
 		CPUs: f.cpus, Budget: f.budget, World: s.world(), Sink: s.sink(), CountEdges: carom.CountOn,
-	})
+	}
+	if f.engine == engineKernel {
+		opts = f.kernelOptions()
+	}
+	coll, err := carom.NewCollection(spec, opts)
 	if err != nil {
-		return loadError(err)
+		return kernelError(err)
 	}
 	s.coll, s.entry = coll, coll.Programs[entry]
 	if err := applySlots(coll, slots); err != nil {
@@ -243,6 +267,14 @@ func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, se
 	}
 	if s.records, err = openRecords(coll, spec, f.eventStruct); err != nil {
 		return err
+	}
+	if f.engine == engineBoth {
+		if err := s.newJudge(spec, entry, slots, settings); err != nil {
+			return err
+		}
+		if err := coll.SetSink(trace.Tee(s.sink(), trace.SinkFunc(s.judge.listen))); err != nil {
+			return err
+		}
 	}
 	if f.write != "" {
 		s.writer, err = newPacketWriter(f.write, s.entry.Type())
@@ -278,6 +310,9 @@ func (s *session) world() *world.World {
 	default:
 		w.Clock = world.RealClock()
 		w.Task.PID, w.Task.TGID = uint32(os.Getpid()), uint32(os.Getpid())
+	}
+	if s.side != nil { // what the kernel sees
+		w.Task.PID, w.Task.TGID, w.Task.Comm = uint32(s.side.tid), uint32(os.Getpid()), comm()
 	}
 	return w
 }
@@ -339,7 +374,7 @@ func (s *session) runAll(ctx context.Context, context []byte) error {
 // pin reserves all virtual CPUs.
 func (s *session) pin(ctx context.Context) ([]*carom.CPU, error) {
 	var all []*carom.CPU
-	for n := range s.coll.CPUs() {
+	for n := range s.flags.cpus {
 		c, err := s.coll.CPU(ctx, n)
 		if err != nil {
 			return all, err
@@ -355,17 +390,28 @@ func (s *session) runOne(ctx context.Context, cpu *carom.CPU, in *carom.Input, r
 	start := time.Now()
 	err := cpu.Run(ctx, s.entry, in, res)
 	s.sum.elapsed += time.Since(start)
-	if err != nil {
-		if key, ok := refusal(err); ok {
-			s.sum.refused[key]++
-			return nil
+	if s.flags.engine == engineKernel {
+		if err := s.side.show(s.sink()); err != nil {
+			return err
 		}
+	}
+	key, refused := refusal(err)
+	switch {
+	case refused:
+		s.sum.refused[key]++
+	case err != nil:
 		s.sum.Runs++
 		return runError(s.sum.Inputs, err)
+	default:
+		s.sum.count(in, res)
 	}
-	s.sum.count(in, res)
 	for _, r := range s.records {
 		if err := r.drain(s.out, s.flags.json); err != nil {
+			return err
+		}
+	}
+	if s.judge != nil {
+		if err := s.judge.run(ctx, s, cpu.Number(), in, res, err); err != nil {
 			return err
 		}
 	}
@@ -373,6 +419,9 @@ func (s *session) runOne(ctx context.Context, cpu *carom.CPU, in *carom.Input, r
 		if err := s.out.Flush(); err != nil {
 			return err
 		}
+	}
+	if refused {
+		return nil
 	}
 	return s.emit(in, res)
 }
@@ -401,12 +450,18 @@ func (s *session) finish() error {
 			return err
 		}
 	}
-	if err := s.sum.finish(s.coll, s.records, s.flags.clock == "fixed"); err != nil {
+	if err := s.sum.finish(s.coll, s.records, s.flags); err != nil {
 		return err
 	}
 	write := s.sum.write
+	if s.judge != nil {
+		write = func(w io.Writer) error { return errors.Join(s.sum.write(w), s.judge.finish(s.coll, s.sum.Inputs)) }
+	}
 	if s.flags.json {
 		write = s.sum.writeJSON
+		if s.judge != nil {
+			write = func(w io.Writer) error { return errors.Join(s.judge.finish(s.coll, s.sum.Inputs), s.sum.writeJSON(w)) }
+		}
 	} else if s.printed.n > 0 || s.out.Buffered() > 0 {
 		fmt.Fprintln(s.out)
 	}
@@ -419,6 +474,10 @@ func (s *session) finish() error {
 func (s *session) cleanUp() {
 	_ = s.out.Flush()
 	closeRecords(s.records)
+	s.judge.close()
+	if s.side != nil {
+		_ = s.side.close()
+	}
 	if s.coll != nil {
 		_ = s.coll.Close()
 	}
