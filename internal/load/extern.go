@@ -105,34 +105,48 @@ func parseKconfig(dst []byte, typ btf.Type, text string) error {
 		copy(dst, s)
 		return nil
 	}
-	var n uint64
-	switch text {
-	case "n":
-	case "y":
-		n = 1
-		if i, ok := typ.(*btf.Int); ok && i.Encoding == btf.Char || ok && i.Encoding == btf.Signed && i.Size == 1 {
-			n = 'y'
-		}
-	case "m":
-		n = 2
-	default:
-		v, err := strconv.ParseInt(text, 0, 64)
-		if err != nil {
-			u, uerr := strconv.ParseUint(text, 0, 64)
-			if uerr != nil {
-				return fmt.Errorf("%q is neither a number nor y, m or n: %w", text, linux.EINVAL)
-			}
-			v = int64(u)
-		}
-		n = uint64(v)
+	if len(dst) > 8 {
+		return fmt.Errorf("%d bytes are too many for a number: %w", len(dst), linux.EINVAL)
+	}
+	n, err := kconfigNumber(typ, text)
+	if err != nil {
+		return err
 	}
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], n)
-	if len(dst) > len(b) {
-		return fmt.Errorf("%d bytes are too many for a number: %w", len(dst), linux.EINVAL)
-	}
 	copy(dst, b[:])
 	return nil
+}
+
+// kconfigNumber is set_kcfg_value_tri and set_kcfg_value_num of libbpf: a bool has no m, a char
+// gets the letter, and a number must fit.
+func kconfigNumber(typ btf.Type, text string) (uint64, error) {
+	i, isInt := typ.(*btf.Int)
+	isBool := isInt && i.Encoding == btf.Bool
+	if letters := "nym"; len(text) == 1 && strings.Contains(letters, text) {
+		switch {
+		case isBool && text == "m":
+			return 0, fmt.Errorf("a bool cannot hold m; declare it as enum libbpf_tristate: %w", linux.EINVAL)
+		case isInt && !isBool && i.Size == 1:
+			return uint64(text[0]), nil
+		}
+		return uint64(strings.Index(letters, text)), nil
+	}
+	var n uint64
+	v, err := strconv.ParseInt(text, 0, 64)
+	if n = uint64(v); err != nil {
+		if n, err = strconv.ParseUint(text, 0, 64); err != nil {
+			return 0, fmt.Errorf("%q is neither a number nor y, m or n: %w", text, linux.EINVAL)
+		}
+	}
+	if isInt && i.Size < 8 {
+		unused := 64 - 8*i.Size
+		signed := i.Encoding == btf.Signed || i.Encoding == btf.Char
+		if signed && int64(n)<<unused>>unused != int64(n) || !signed && n<<unused>>unused != n {
+			return 0, fmt.Errorf("%s does not fit into %d bytes: %w", text, i.Size, linux.ERANGE)
+		}
+	}
+	return n, nil
 }
 
 // runningConfig reads the configuration of the running kernel.
