@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -99,6 +100,24 @@ func xdpReturn(n int32) *ebpf.ProgramSpec {
 
 func table(typ ebpf.MapType, key, value, entries uint32) *ebpf.MapSpec {
 	return &ebpf.MapSpec{Name: "m", Type: typ, KeySize: key, ValueSize: value, MaxEntries: entries}
+}
+
+func TestReleasedCPU(t *testing.T) {
+	c, err := testHost(t).Engine(Options{}).Load(&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{"p": xdpReturn(2)}}, &engine.Options{CPUs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cpu, err := c.Pin(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpu.Release()
+	cpu.Release() // has no effect
+	err = cpu.Run(context.Background(), c.Program("p"), &engine.Input{Data: make([]byte, 64)}, &engine.Result{})
+	if !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a run on a released virtual CPU: %v", err)
+	}
 }
 
 // TestHostileSpecs: a spec that a program made up is refused, or loaded, but does no harm.

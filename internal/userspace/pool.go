@@ -191,9 +191,9 @@ func (c *collection) between(f func(*vm.CPU)) error {
 
 // pinned is a reserved virtual CPU. It implements engine.CPU.
 type pinned struct {
-	coll *collection
-	cpu  *vm.CPU
-	once sync.Once
+	coll     *collection
+	cpu      *vm.CPU
+	released atomic.Bool
 }
 
 func (p *pinned) Number() int { return p.cpu.ID }
@@ -203,7 +203,14 @@ func (p *pinned) Run(ctx context.Context, prog engine.Program, in *engine.Input,
 	if !ok || q.coll != p.coll {
 		return fmt.Errorf("program %s is not of the collection that virtual CPU %d belongs to: %w", prog.Name(), p.cpu.ID, linux.EINVAL)
 	}
+	if p.released.Load() {
+		return fmt.Errorf("virtual CPU %d was released; reserve it again: %w", p.cpu.ID, os.ErrClosed)
+	}
 	return q.runOn(ctx, p.cpu, in, res)
 }
 
-func (p *pinned) Release() { p.once.Do(func() { p.coll.pool.release(p.cpu) }) }
+func (p *pinned) Release() {
+	if !p.released.Swap(true) {
+		p.coll.pool.release(p.cpu)
+	}
+}
