@@ -61,10 +61,11 @@ func (c *CPU) edgesOf(st *state, siteNo int, mapPtr uint64) *edgeTable {
 	return e
 }
 
-func (c *CPU) countHop(st *state, siteNo int, mapPtr uint64, index uint32, target *Program) {
+// countHop counts a tail call that was taken and returns the address of the counter.
+func (c *CPU) countHop(st *state, siteNo int, mapPtr uint64, index uint32, target *Program) uint64 {
 	e := c.edgesOf(st, siteNo, mapPtr)
 	if e == nil {
-		return
+		return 0
 	}
 	slot := e.base + edgeSlots + uint64(index)*slotSize
 	if mem.Load64(slot+slotTarget) != uint64(target.ID) {
@@ -73,6 +74,7 @@ func (c *CPU) countHop(st *state, siteNo int, mapPtr uint64, index uint32, targe
 		e.targets[index] = target.Name
 	}
 	mem.Store64(slot+slotTaken, mem.Load64(slot+slotTaken)+1)
+	return slot + slotTaken
 }
 
 // retarget moves the count of a replaced program out of the slot.

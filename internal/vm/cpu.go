@@ -90,7 +90,6 @@ type CPU struct {
 	Redirect Redirect
 
 	counting bool
-	watched  bool   // hops are counted or reported
 	gone     []Edge // counts of programs that were released
 	sink     trace.Sink
 	event    trace.Event
@@ -161,13 +160,14 @@ type state struct {
 	hops  []hop        // by tail-call site
 }
 
-// hop is the last tail call that a site made: as long as map and slot are the same, so is the
-// target.
+// hop is the last tail call that a site made: as long as map, index and slot are the same, so is
+// the target, which is nil before the first.
 type hop struct {
 	mapPtr uint64
-	slots  uint64 // address of slot 0
-	max    uint32
+	slot   uint64 // address of the slot
 	desc   uint64 // what the slot held
+	count  uint64 // address of the counter, 0 when hops are not counted
+	index  uint32
 	target *state
 }
 
@@ -278,7 +278,6 @@ func (c *CPU) SetSeed(seed uint64) { c.rng.Seed(seed, uint64(c.ID)) }
 // SetSink chooses who is told about hops, misses and printed lines; nil for nobody.
 func (c *CPU) SetSink(s trace.Sink) {
 	c.sink = s
-	c.watched = c.counting || c.sink != nil
 }
 
 // Sink returns the sink of events, nil when there is none.
@@ -286,8 +285,15 @@ func (c *CPU) Sink() trace.Sink { return c.sink }
 
 // SetCounting switches the counters of tail-call sites.
 func (c *CPU) SetCounting(on bool) {
+	if c.counting == on {
+		return
+	}
 	c.counting = on
-	c.watched = c.counting || c.sink != nil
+	for _, s := range c.states {
+		if s != nil {
+			clear(s.hops) // they know where to count
+		}
+	}
 }
 
 func (c *CPU) frameBase(depth int) uint64 { return c.stack.Base + uint64(depth)*frameStride }

@@ -580,10 +580,12 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 		case opTailCall:
 			var target *state
 			h := &st.hops[in.imm]
-			if index := uint32(r[3]); r[2] == h.mapPtr && index < h.max && c.tailCalls < linux.MaxTailCalls && !c.watched {
-				if desc := mem.AtomicLoad64(h.slots + uint64(index)*8); desc == h.desc && desc != 0 {
-					target = h.target
-					c.tailCalls++
+			if h.target != nil && r[2] == h.mapPtr && uint32(r[3]) == h.index && c.tailCalls < linux.MaxTailCalls && c.sink == nil &&
+				mem.AtomicLoad64(h.slot) == h.desc {
+				target = h.target
+				c.tailCalls++
+				if h.count != 0 {
+					mem.Store64(h.count, mem.Load64(h.count)+1)
 				}
 			}
 			if target == nil {

@@ -24,18 +24,19 @@ func (c *CPU) tailCall(p *Program, st *state, pc, siteNo int, mapPtr uint64, ind
 		c.miss(p, st, pc, siteNo, mapPtr, index, trace.Limit)
 		return nil
 	}
-	slots := mem.Load64(mapPtr + mem.MapData)
-	desc := mem.AtomicLoad64(slots + uint64(index)*8)
+	slot := mem.Load64(mapPtr+mem.MapData) + uint64(index)*8
+	desc := mem.AtomicLoad64(slot)
 	if desc == 0 {
 		c.miss(p, st, pc, siteNo, mapPtr, index, trace.Empty)
 		return nil
 	}
 	target := c.stateOf(mem.Load32(desc + mem.ProgIndex))
-	st.hops[siteNo] = hop{mapPtr: mapPtr, slots: slots, max: mem.Load32(mapPtr + mem.MapMaxEntries), desc: desc, target: target}
 	c.tailCalls++
+	h := hop{mapPtr: mapPtr, slot: slot, desc: desc, index: index, target: target}
 	if c.counting {
-		c.countHop(st, siteNo, mapPtr, index, target.prog)
+		h.count = c.countHop(st, siteNo, mapPtr, index, target.prog)
 	}
+	st.hops[siteNo] = h
 	if c.sink != nil {
 		c.report(p, pc, mapPtr, index, trace.Taken, target.prog.Name)
 	}
