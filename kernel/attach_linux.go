@@ -154,9 +154,12 @@ func attachUprobe(p *carom.Program, at Probe, when moment) (attached, error) {
 	if at.PID != 0 && errors.Is(unix.Kill(at.PID, 0), unix.ESRCH) {
 		return nil, wrap(&hintError{fmt.Sprintf("there is no process %d", at.PID), unix.ESRCH})
 	}
+	if _, err := os.Stat(at.Binary); err != nil {
+		return nil, wrap(&hintError{"give the path of a program or library", err})
+	}
 	ex, err := link.OpenExecutable(at.Binary)
 	if err != nil {
-		return nil, wrap(&hintError{"give the path of a program or library", err})
+		return nil, wrap(err)
 	}
 	opts := &link.UprobeOptions{Offset: at.Offset, PID: at.PID}
 	do := ex.Uprobe
