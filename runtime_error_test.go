@@ -81,6 +81,7 @@ func TestRuntimeErrors(t *testing.T) {
 		{"function pointer", "r1 = func[f] ll\nr0 = *(u8 *)(r1 +0)\nexit\nfunc f\nr0 = 0\nexit", carom.CodeAccess, 2, "r0 = *(u8 *)(r1 +0)", "", 0, "function"},
 		{"map pointer", "r1 = map[m] ll\nr0 = *(u8 *)(r1 +0)\nexit", carom.CodeAccess, 2, "r0 = *(u8 *)(r1 +0)", "", 0, ""},
 		{"tail call without a map", "r2 = r10\nr3 = 0\ncall bpf_tail_call\nexit", carom.CodeBadMap, 2, "call bpf_tail_call#12", "", 0, "PROG_ARRAY"},
+		{"tail call through NULL", "r2 = 0\nr3 = 0\ncall bpf_tail_call\nexit", carom.CodeBadMap, 2, "call bpf_tail_call#12", "", 0, "PROG_ARRAY"},
 		{"tail call through another map", "r2 = map[m] ll\nr3 = 0\ncall bpf_tail_call\nexit", carom.CodeBadMap, 3, "call bpf_tail_call#12", "", 0, "PROG_ARRAY"},
 		{"look-up without a map", "r1 = r10\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\nexit", carom.CodeBadMap, 3, "call bpf_map_lookup_elem#1", "", 0, "R1"},
 		{"call of nothing", "r6 = 77777\ncallx r6\nexit", carom.CodeBadCall, 1, "", "", 0, "R6"},
