@@ -43,9 +43,6 @@ func (k kernelEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (eng
 	if len(opts.CustomHelpers) > 0 {
 		return nil, unsupported("custom helpers: %s", strings.Join(opts.CustomHelpers, ", "))
 	}
-	if err := Check(spec); err != nil {
-		return nil, err
-	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, err
@@ -64,14 +61,35 @@ func (k kernelEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (eng
 		MapReplacements: replacements,
 	})
 	if err != nil {
-		return nil, explain(err)
+		known := newOwners(spec, opts.MapReplacements, func(string) uint32 { return 0 })
+		return nil, explain(known.explainError(err))
 	}
 	c := &collection{cpus: cpus, programs: map[string]*program{}, maps: map[string]*kmap{}}
 	if err := c.wrap(coll, spec); err != nil {
 		coll.Close()
 		return nil, err
 	}
+	c.learnOwners(spec, opts.MapReplacements)
 	return c, nil
+}
+
+// learnOwners keeps what the kernel will compare when programs are put into PROG_ARRAYs.
+func (c *collection) learnOwners(spec *ebpf.CollectionSpec, replacements map[string]engine.Map) {
+	known := newOwners(spec, replacements, func(name string) uint32 {
+		if m := c.maps[name]; m != nil {
+			return m.id
+		}
+		return 0
+	})
+	for name, owner := range known.arrays {
+		if m := c.maps[name]; m != nil {
+			m.owner = owner
+		}
+	}
+	for name, p := range c.programs {
+		p.facts = known.programs[name]
+	}
+	known.settle(c.maps)
 }
 
 // own unwraps maps that are to replace those of a spec.

@@ -17,6 +17,7 @@ type kmap struct {
 	name   string
 	id     uint32
 	copies int
+	owner  *arrayOwner
 }
 
 func newMap(m *ebpf.Map, name string) (*kmap, error) {
@@ -25,7 +26,7 @@ func newMap(m *ebpf.Map, name string) (*kmap, error) {
 		return nil, fmt.Errorf("map %s: %w", name, wrap(err))
 	}
 	id, _ := info.ID()
-	w := &kmap{m: m, name: name, id: uint32(id), copies: 1}
+	w := &kmap{m: m, name: name, id: uint32(id), copies: 1, owner: &arrayOwner{}}
 	switch m.Type() {
 	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash, ebpf.PerCPUCGroupStorage:
 		if w.copies, err = ebpf.PossibleCPU(); err != nil {
@@ -109,7 +110,13 @@ func (m *kmap) UpdateProgram(key []byte, p engine.Program, flags uint64) error {
 	if !ok {
 		return fmt.Errorf("program %s is not one of the kernel engine: %w", p.Name(), linux.EBADF)
 	}
-	return wrap(m.m.Update(key, k.p, ebpf.MapUpdateFlags(flags)))
+	if err := wrap(m.m.Update(key, k.p, ebpf.MapUpdateFlags(flags))); err != nil {
+		return m.explainInsert(key, k, err)
+	}
+	if k.facts != nil {
+		m.owner.settle(k.facts)
+	}
+	return nil
 }
 
 func (m *kmap) UpdateMap(key []byte, inner engine.Map, flags uint64) error {
@@ -132,7 +139,7 @@ func (m *kmap) Clone() (engine.Map, error) {
 	if err != nil {
 		return nil, wrap(err)
 	}
-	return &kmap{m: dup, name: m.name, id: m.id, copies: m.copies}, nil
+	return &kmap{m: dup, name: m.name, id: m.id, copies: m.copies, owner: m.owner}, nil
 }
 
 func (m *kmap) Close() error { return wrap(m.m.Close()) }

@@ -20,6 +20,7 @@ type program struct {
 	name   string
 	id     uint32
 	attach ebpf.AttachType
+	facts  *facts // nil when the spec is not known
 }
 
 func (p *program) Name() string                { return p.name }
