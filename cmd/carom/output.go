@@ -52,7 +52,7 @@ func runError(input uint64, err error) error {
 func remedy(fault *carom.RuntimeError) string {
 	switch fault.Code {
 	case vm.ErrAccess:
-		if strings.Contains(fault.Disasm, " call ") {
+		if strings.HasPrefix(fault.Disasm, "call ") {
 			return "give the helper as many bytes as it uses (key_size and value_size of a map)"
 		}
 		return "check the bounds before the access"

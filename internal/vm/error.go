@@ -88,9 +88,17 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// withoutOpcode drops the opcode in front of a disassembled instruction.
+func withoutOpcode(text string) string {
+	if _, rest, ok := strings.Cut(text, ") "); ok && strings.HasPrefix(text, "(") {
+		return rest
+	}
+	return text
+}
+
 // fault ends the run with an error at an instruction.
 func (c *CPU) fault(p *Program, insn int, code ErrorCode, reason string, args ...any) *Error {
-	e := &Error{Code: code, Program: p.Name, Insn: insn, Disasm: p.Disassemble(insn)}
+	e := &Error{Code: code, Program: p.Name, Insn: insn, Disasm: withoutOpcode(p.Disassemble(insn))}
 	if len(args) > 0 {
 		reason = fmt.Sprintf(reason, args...)
 	}
