@@ -24,3 +24,5 @@ func TestMaps(t *testing.T) { caromtest.Run(t, corpus.Maps()...) }
 func TestFaults(t *testing.T) { caromtest.Run(t, corpus.Faults()...) }
 
 func TestContexts(t *testing.T) { caromtest.Run(t, corpus.Contexts()...) }
+
+func TestFound(t *testing.T) { caromtest.Run(t, corpus.Found()...) }

@@ -25,7 +25,12 @@ const (
 	Refused          // by the judge
 	Differs          // see Report.Text
 	Unusable         // cannot be assembled
+	Grown            // a packet grew by more than Growth; the judge did not see it
 )
+
+// Growth is by how many bytes a packet may grow. Linux allocates a buffer of twice the size almost
+// each time that it has to make room for 64 bytes, and stops at the allocator's limit of 4 MiB.
+const Growth = 700
 
 // Report is the outcome of Compare.
 type Report struct {
@@ -56,6 +61,11 @@ func (e *Engines) Compare(c *Case) Report {
 	}
 	if testedErr != nil {
 		return e.onlyLoad(spec, c, testedErr)
+	}
+	for i, s := range tested {
+		if len(s.data) > len(c.Runs[i].Data)+Growth {
+			return Report{Verdict: Grown}
+		}
 	}
 	judged, err := observe(e.Judge, 0, spec, c)
 	var load *loadError

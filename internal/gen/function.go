@@ -223,7 +223,13 @@ func (f *fn) loop() (Op, bool) {
 	op.Body = f.body()
 	f.locked &^= 1 << counter
 	f.set &= kept
-	switch f.IntN(3) {
+	kinds := 3
+	if f.index > 0 || len(f.callees) > 0 {
+		// Linux 6.18 logs "verifier bug: backtracking call unexpected regs" for some programs with
+		// may_goto and subprograms, and refuses them.
+		kinds = 2
+	}
+	switch f.IntN(kinds) {
 	case 0:
 		op.Tail = []string{f.line("r%d += -1", counter), f.line("if r%d != 0 goto %s", counter, again)}
 	case 1:

@@ -68,8 +68,19 @@ func probeRead(k *vm.Call, s probeSpace) uint64 {
 		clear(dst)
 		return badAddress(k, k.Args[2], s).Neg()
 	}
-	copy(dst, src)
+	copyWords(dst, src)
 	return 0
+}
+
+// copyWords copies as copy_from_kernel_nofault does, which shows where the two overlap: from the
+// first byte on, eight bytes at a time, then four, two and one.
+func copyWords(dst, src []byte) {
+	for size := 8; size > 0; size /= 2 {
+		for len(dst) >= size {
+			copy(dst[:size], src[:size])
+			dst, src = dst[size:], src[size:]
+		}
+	}
 }
 
 // isRunMemory reports whether R3 points into memory that the run supplied, which stands for that

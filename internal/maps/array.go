@@ -89,17 +89,20 @@ func (a *array) Lookup(cpu int, key []byte) uint64 {
 	return a.addr(cpu, i)
 }
 
-// check holds the order of array_map_update_elem: flags, then index, then existence.
+// check holds the order of array_map_update_elem: flags, then index, existence, and BPF_F_LOCK,
+// which needs a bpf_spin_lock in the value: no value here has one.
 func (a *array) check(key []byte, flags uint64) (uint32, linux.Errno) {
 	if flags&^linux.UpdateLock > linux.UpdateExist {
 		return 0, linux.EINVAL
 	}
 	i := binary.LittleEndian.Uint32(key)
-	if i >= a.MaxEntries {
+	switch {
+	case i >= a.MaxEntries:
 		return 0, linux.E2BIG
-	}
-	if flags&linux.UpdateNoExist != 0 {
+	case flags&linux.UpdateNoExist != 0:
 		return 0, linux.EEXIST
+	case flags&linux.UpdateLock != 0:
+		return 0, linux.EINVAL
 	}
 	return i, linux.OK
 }
@@ -131,6 +134,9 @@ func (a *array) SysLookup(key, value []byte, flags uint64) linux.Errno {
 func (a *array) SysUpdate(key, value []byte, flags uint64) linux.Errno {
 	if errno := a.sysWrite(); errno != linux.OK {
 		return errno
+	}
+	if flags&linux.UpdateLock != 0 {
+		return linux.EINVAL // map_update_elem refuses it first
 	}
 	i, errno := a.check(key, flags)
 	if errno != linux.OK {

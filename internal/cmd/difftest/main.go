@@ -32,6 +32,7 @@ type settings struct {
 	count, seed, start uint64
 	duration           time.Duration
 	out                string
+	refused            string
 	most               int
 	show               bool
 }
@@ -45,6 +46,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	flags.Uint64Var(&s.seed, "seed", 1, "seed of the sequence")
 	flags.Uint64Var(&s.start, "start", 0, "number of the first case in the sequence")
 	flags.StringVar(&s.out, "out", "", "folder for cases that differ")
+	flags.StringVar(&s.refused, "refused", "", "also save a small case of each refusal whose message has this text")
 	flags.IntVar(&s.most, "most", 20, "stop after so many differences")
 	flags.BoolVar(&s.show, "show", false, "print the first case and stop")
 	if err := flags.Parse(args); err != nil {
@@ -112,6 +114,7 @@ type test struct {
 	runs        int
 	endless     int
 	unusable    int
+	grown       int
 	refusals    map[string]int
 	differences []string
 }
@@ -142,11 +145,18 @@ func (t *test) one(c *gen.Case) {
 		t.same++
 	case gen.Endless:
 		t.endless++
+	case gen.Grown:
+		t.grown++
 	case gen.Unusable:
 		t.unusable++
 		fmt.Fprintf(t.stderr, "case %s: %s\n", c.Name, r.Text)
 	case gen.Refused:
 		t.refusals[general(r.Text)]++
+		if t.refused != "" && strings.Contains(r.Text, t.refused) {
+			t.save(c, "refusal", func(r gen.Report) bool {
+				return r.Verdict == gen.Refused && strings.Contains(r.Text, t.refused)
+			})
+		}
 	case gen.Differs:
 		t.differ(c, r)
 	}
@@ -156,13 +166,15 @@ func (t *test) one(c *gen.Case) {
 const attempts = 2000
 
 func (t *test) differ(c *gen.Case, first gen.Report) {
-	small := gen.Minimise(c, attempts, func(c *gen.Case) bool {
-		r := t.engines.Compare(c)
-		return r.Verdict == gen.Differs && r.Kind == first.Kind
-	})
-	last := t.engines.Compare(small)
-	text := fmt.Sprintf("// difference: %s\n%s", strings.ReplaceAll("\n"+last.Text, "\n", "\n// "), small)
 	t.differences = append(t.differences, c.Name+": "+first.Kind)
+	t.save(c, first.Kind, func(r gen.Report) bool { return r.Verdict == gen.Differs && r.Kind == first.Kind })
+}
+
+// save minimises a case and writes it to the folder, or prints it when there is none.
+func (t *test) save(c *gen.Case, what string, same func(gen.Report) bool) {
+	small := gen.Minimise(c, attempts, func(c *gen.Case) bool { return same(t.engines.Compare(c)) })
+	last := t.engines.Compare(small)
+	text := strings.ReplaceAll("// "+what+":\n"+strings.TrimSpace(last.Text), "\n", "\n// ") + "\n" + small.String()
 	if t.out == "" {
 		fmt.Fprintf(t.stderr, "%s\n", text)
 		return
@@ -172,7 +184,7 @@ func (t *test) differ(c *gen.Case, first gen.Report) {
 	if err != nil {
 		fmt.Fprintln(t.stderr, "difftest:", err)
 	}
-	fmt.Fprintf(t.stderr, "difference in case %s (%s): %s\n", c.Name, first.Kind, path)
+	fmt.Fprintf(t.stderr, "%s in case %s: %s\n", what, c.Name, path)
 }
 
 // general takes numbers out of a message, so that messages can be counted.
@@ -197,10 +209,11 @@ func (t *test) summary() {
 	}
 	fmt.Fprintf(t.stderr, "seed %d, numbers from %d, %v\n", t.seed, t.start, elapsed)
 	fmt.Fprintf(t.stderr, "generated: %d programs in %d collections\n", t.programs, t.cases)
-	judged := t.cases - t.endless - t.unusable
+	judged := t.cases - t.endless - t.unusable - t.grown
 	fmt.Fprintf(t.stderr, "accepted:  %d programs in %d collections of %d (%.1f %%), %d runs compared\n",
 		t.accepted, judged-refused, judged, 100*float64(judged-refused)/float64(max(judged, 1)), t.runs)
-	fmt.Fprintf(t.stderr, "not run:   %d did not end within %d instructions, %d could not be assembled\n", t.endless, gen.Budget, t.unusable)
+	fmt.Fprintf(t.stderr, "not run:   %d did not end within %d instructions, %d grew a packet too far, %d could not be assembled\n",
+		t.endless, gen.Budget, t.grown, t.unusable)
 	fmt.Fprintf(t.stderr, "refused:   %d\n", refused)
 	messages := slices.SortedFunc(maps.Keys(t.refusals), func(a, b string) int { return t.refusals[b] - t.refusals[a] })
 	for _, m := range messages[:min(len(messages), 25)] {
