@@ -44,7 +44,7 @@ var layer = map[string]int{
 var shared = map[string]bool{"world": true, "trace": true, "internal/isa": true}
 
 // tools build, generate or test the repository and are imported by nothing.
-var tools = []string{"internal/cmd", "internal/layers", "internal/stress", "examples"}
+var tools = []string{"internal/cmd", "internal/layers", "internal/stress", "internal/e2e", "examples"}
 
 type pkg struct {
 	ImportPath string
