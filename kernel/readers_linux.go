@@ -1,11 +1,22 @@
 package kernel
 
 import (
+	"errors"
+
 	"github.com/cilium/ebpf/perf"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/carom-bpf/carom/internal/engine"
+	"github.com/carom-bpf/carom/internal/maps"
 )
+
+// flushed gives the end of a flush the error that it has on all engines.
+func flushed(err error) error {
+	if errors.Is(err, perf.ErrFlushed) || errors.Is(err, ringbuf.ErrFlushed) {
+		return maps.ErrFlushed
+	}
+	return err
+}
 
 // perfReader is cilium/ebpf's reader with the records of package engine.
 type perfReader struct {
@@ -31,7 +42,7 @@ func (r perfReader) Read() (engine.PerfRecord, error) {
 func (r perfReader) ReadInto(rec *engine.PerfRecord) error {
 	from := perf.Record{RawSample: rec.RawSample}
 	if err := r.Reader.ReadInto(&from); err != nil {
-		return err
+		return flushed(err)
 	}
 	*rec = engine.PerfRecord{
 		CPU: from.CPU, RawSample: from.RawSample, LostSamples: from.LostSamples, Remaining: from.Remaining,
@@ -61,7 +72,7 @@ func (r ringbufReader) Read() (engine.RingbufRecord, error) {
 func (r ringbufReader) ReadInto(rec *engine.RingbufRecord) error {
 	from := ringbuf.Record{RawSample: rec.RawSample}
 	if err := r.Reader.ReadInto(&from); err != nil {
-		return err
+		return flushed(err)
 	}
 	*rec = engine.RingbufRecord{RawSample: from.RawSample, Remaining: from.Remaining}
 	return nil

@@ -10,11 +10,10 @@ import (
 	"time"
 
 	"github.com/carom-bpf/carom"
+	"github.com/carom-bpf/carom/internal/maps"
 	"github.com/carom-bpf/carom/kernel"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/perf"
-	"github.com/cilium/ebpf/ringbuf"
 )
 
 // openStreams opens readers for the maps of records: those asked for, else all.
@@ -63,7 +62,7 @@ func (r *recordMap) flush() error {
 
 // finished reports whether a reader ended because it was told to.
 func finished(err error) bool {
-	return errors.Is(err, perf.ErrFlushed) || errors.Is(err, ringbuf.ErrFlushed) || errors.Is(err, os.ErrClosed)
+	return errors.Is(err, maps.ErrFlushed) || errors.Is(err, os.ErrClosed)
 }
 
 // printing reports whether a program calls bpf_trace_printk or bpf_trace_vprintk.
