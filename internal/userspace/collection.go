@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -88,37 +87,14 @@ func (c *collection) observe(cpu *vm.CPU) {
 
 // Edges implements engine.Collection.
 func (c *collection) Edges() ([]engine.Edge, error) {
-	type key struct {
-		prog   *vm.Program
-		insn   int
-		m      string
-		index  uint32
-		reason trace.Reason
-		target string
-	}
-	sum := map[key]uint64{}
-	var buf []vm.Edge
-	err := c.between(func(cpu *vm.CPU) {
-		buf = cpu.Edges(buf[:0])
-		for _, e := range buf {
-			k := key{e.Program, e.Insn, e.Map, e.Index, e.Reason, e.Target}
-			if e.Reason == trace.OutOfRange {
-				// Virtual CPUs may have seen different indexes; they are one row each.
-				k.target = ""
-			}
-			sum[k] += e.Count
-		}
-	})
-	if err != nil {
+	sum := vm.Counts{}
+	if err := c.between(func(cpu *vm.CPU) { cpu.Edges(sum) }); err != nil {
 		return nil, err
 	}
 	edges := make([]engine.Edge, 0, len(sum))
 	for k, n := range sum {
-		e := engine.Edge{From: k.prog.Name, Insn: k.insn, Map: k.m, Index: k.index, To: k.target, Reason: k.reason, Count: n}
-		if l := k.prog.LineOf(k.insn); l != nil {
-			e.File, e.Line, e.Source = l.File, l.Line, strings.TrimSpace(l.Text)
-		}
-		edges = append(edges, e)
+		edges = append(edges, engine.Edge{From: k.From, Insn: k.Insn, File: k.File, Line: k.Line, Source: k.Source,
+			Map: k.Map, Index: k.Index, To: k.Target, Reason: k.Reason, Count: n})
 	}
 	slices.SortFunc(edges, func(a, b engine.Edge) int {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.Insn, b.Insn), cmp.Compare(a.Map, b.Map),

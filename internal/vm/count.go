@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"strings"
+
 	"github.com/carom-bpf/carom/internal/mem"
 	"github.com/carom-bpf/carom/trace"
 )
@@ -30,18 +32,34 @@ type edgeTable struct {
 	// targets are the names of the programs in slotTarget, which may be gone when they are read.
 	targets map[uint32]string
 	// earlier holds the counts for programs that a slot held before.
-	earlier []Edge
+	earlier Counts
 }
 
-// Edge is how often one tail-call site did one thing.
+// Edge is one thing that one tail-call site did. It holds names, not objects, so that counts of
+// programs and maps that are gone add up with those of their successors.
 type Edge struct {
-	Program *Program // makes the call
-	Insn    int
-	Map     string
-	Index   uint32
-	Reason  trace.Reason
-	Target  string // name of the program that ran next; empty for a miss
-	Count   uint64
+	From   string // program that makes the call
+	Insn   int
+	File   string // source position of the call, if the object has one
+	Line   int
+	Source string
+	Map    string
+	Index  uint32 // the last one, for trace.OutOfRange
+	Reason trace.Reason
+	Target string // program that ran next; empty for a miss
+}
+
+// Counts says how often things happened.
+type Counts map[Edge]uint64
+
+// edgeAt is the edge of a site without what happened there.
+func (st *state) edgeAt(siteNo int, mapName string) Edge {
+	insn := st.prog.sites[siteNo]
+	e := Edge{From: st.prog.Name, Insn: insn, Map: mapName}
+	if l := st.prog.LineOf(insn); l != nil {
+		e.File, e.Line, e.Source = l.File, l.Line, strings.TrimSpace(l.Text)
+	}
+	return e
 }
 
 func (c *CPU) edgesOf(st *state, siteNo int, mapPtr uint64) *edgeTable {
@@ -51,12 +69,12 @@ func (c *CPU) edgesOf(st *state, siteNo int, mapPtr uint64) *edgeTable {
 			return e
 		}
 	}
-	base, err := c.pool.Alloc(edgeSlots + uint64(n)*slotSize)
+	base, err := c.counterMemory(n)
 	if err != nil {
 		return nil // counting is best effort: without memory, the run goes on uncounted
 	}
 	e := &edgeTable{mapPtr: mapPtr, name: c.machine.mapName(mapPtr), base: base, slots: n, next: st.edges[siteNo],
-		targets: map[uint32]string{}}
+		targets: map[uint32]string{}, earlier: Counts{}}
 	st.edges[siteNo] = e
 	return e
 }
@@ -83,7 +101,9 @@ func (e *edgeTable) retarget(st *state, siteNo int, index uint32, slot uint64) {
 	if n == 0 {
 		return
 	}
-	e.earlier = append(e.earlier, Edge{Program: st.prog, Insn: st.prog.sites[siteNo], Map: e.name, Index: index, Target: e.targets[index], Count: n})
+	edge := st.edgeAt(siteNo, e.name)
+	edge.Index, edge.Target = index, e.targets[index]
+	e.earlier[edge] += n
 	mem.Store64(slot+slotTaken, 0)
 }
 
@@ -104,48 +124,63 @@ func (c *CPU) countMiss(st *state, siteNo int, mapPtr uint64, index uint32, why 
 	mem.Store64(word, mem.Load64(word)+1)
 }
 
-// Edges appends all counters that are not zero. The virtual CPU must not be running.
-func (c *CPU) Edges(dst []Edge) []Edge {
-	dst = append(dst, c.gone...)
+// counterMemory returns the address of zeroed counters for n slots. Those of released programs
+// are used again.
+func (c *CPU) counterMemory(n uint32) (uint64, error) {
+	if free := c.freeCounters[n]; len(free) > 0 {
+		c.freeCounters[n] = free[:len(free)-1]
+		return free[len(free)-1], nil
+	}
+	return c.pool.Alloc(edgeSlots + uint64(n)*slotSize)
+}
+
+// forget keeps the counts of a released program and takes its counters back.
+func (c *CPU) forget(st *state) {
+	st.addEdges(c.gone)
+	for _, e := range st.edges {
+		for ; e != nil; e = e.next {
+			clear(mem.Bytes(e.base, edgeSlots+uint64(e.slots)*slotSize))
+			c.freeCounters[e.slots] = append(c.freeCounters[e.slots], e.base)
+		}
+	}
+}
+
+// Edges adds all counts to sum. The virtual CPU must not be running.
+func (c *CPU) Edges(sum Counts) {
+	for e, n := range c.gone {
+		sum[e] += n
+	}
 	for _, st := range c.states {
 		if st != nil {
-			dst = st.appendEdges(dst)
+			st.addEdges(sum)
 		}
 	}
-	return dst
 }
 
-func (st *state) appendEdges(dst []Edge) []Edge {
-	for i := range st.edges {
-		for e := st.edges[i]; e != nil; e = e.next {
-			dst = e.append(dst, Edge{Program: st.prog, Insn: st.prog.sites[i], Map: e.name})
+func (st *state) addEdges(sum Counts) {
+	for i, e := range st.edges {
+		for ; e != nil; e = e.next {
+			e.add(sum, st.edgeAt(i, e.name))
 		}
 	}
-	return dst
 }
 
-func (e *edgeTable) append(dst []Edge, edge Edge) []Edge {
-	dst = append(dst, e.earlier...)
-	if n := mem.Load64(e.base + edgeOutOfRange); n > 0 {
-		edge.Index, edge.Reason, edge.Count = uint32(mem.Load64(e.base+edgeLastIndex)), trace.OutOfRange, n
-		dst = append(dst, edge)
+// add adds the table's counts for the site that edge describes.
+func (e *edgeTable) add(sum Counts, edge Edge) {
+	for earlier, n := range e.earlier {
+		sum[earlier] += n
 	}
+	put := func(n uint64, index uint32, why trace.Reason, target string) {
+		if n > 0 {
+			edge.Index, edge.Reason, edge.Target = index, why, target
+			sum[edge] += n
+		}
+	}
+	put(mem.Load64(e.base+edgeOutOfRange), uint32(mem.Load64(e.base+edgeLastIndex)), trace.OutOfRange, "")
 	for i := range e.slots {
 		slot := e.base + edgeSlots + uint64(i)*slotSize
-		edge.Index = i
-		if n := mem.Load64(slot + slotTaken); n > 0 {
-			taken := edge
-			taken.Count, taken.Target, taken.Reason = n, e.targets[i], trace.Taken
-			dst = append(dst, taken)
-		}
-		if n := mem.Load64(slot + slotEmpty); n > 0 {
-			edge.Reason, edge.Count = trace.Empty, n
-			dst = append(dst, edge)
-		}
-		if n := mem.Load64(slot + slotLimit); n > 0 {
-			edge.Reason, edge.Count = trace.Limit, n
-			dst = append(dst, edge)
-		}
+		put(mem.Load64(slot+slotTaken), i, trace.Taken, e.targets[i])
+		put(mem.Load64(slot+slotEmpty), i, trace.Empty, "")
+		put(mem.Load64(slot+slotLimit), i, trace.Limit, "")
 	}
-	return dst
 }

@@ -90,10 +90,12 @@ type CPU struct {
 	Redirect Redirect
 
 	counting bool
-	gone     []Edge // counts of programs that were released
-	sink     trace.Sink
-	event    trace.Event
-	rng      *rand.PCG
+	gone     Counts // of programs that were released
+	// freeCounters are counters of released programs, by number of slots.
+	freeCounters map[uint32][]uint64
+	sink         trace.Sink
+	event        trace.Event
+	rng          *rand.PCG
 
 	scratchNext uint64
 }
@@ -218,7 +220,7 @@ type Limits struct {
 
 // NewCPU makes a virtual CPU.
 func (m *Machine) NewCPU(id int) (*CPU, error) {
-	c := &CPU{ID: id, machine: m, rng: rand.NewPCG(0, uint64(id))}
+	c := &CPU{ID: id, machine: m, rng: rand.NewPCG(0, uint64(id)), gone: Counts{}, freeCounters: map[uint32][]uint64{}}
 	for _, r := range []struct {
 		to     **mem.Region
 		layout mem.Layout
@@ -330,7 +332,7 @@ func (c *CPU) dropHints() {
 		switch {
 		case s == nil:
 		case s.prog.released.Load():
-			c.gone = s.appendEdges(c.gone)
+			c.forget(s)
 			c.states[i] = nil
 		default:
 			for i := range s.sites {

@@ -418,9 +418,11 @@ func TestEdgesOfReplacedPrograms(t *testing.T) {
 	check := func(when string, want map[string]uint64) {
 		t.Helper()
 		got := map[string]uint64{}
-		for _, e := range c.Edges(nil) {
+		sum := Counts{}
+		c.Edges(sum)
+		for e, n := range sum {
 			if e.Reason == trace.Taken {
-				got[e.Target] += e.Count
+				got[e.Target] += n
 			}
 		}
 		if len(got) != len(want) {
@@ -459,9 +461,50 @@ func TestCountersOfAnotherMap(t *testing.T) {
 	if err := runWith(t, c, p, n-1, Limits{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range c.Edges(nil) {
-		if e.Count != 1 || e.Index != 0 && e.Index != n-1 {
-			t.Errorf("%+v", e)
+	sum := Counts{}
+	c.Edges(sum)
+	if len(sum) != 2 {
+		t.Errorf("%d edges, want 2", len(sum))
+	}
+	for e, count := range sum {
+		if count != 1 || e.Index != 0 && e.Index != n-1 {
+			t.Errorf("%+v: %d", e, count)
 		}
+	}
+}
+
+// TestCountersOfManyGenerations: programs that come and go under one name add up in one edge and
+// use the same memory.
+func TestCountersOfManyGenerations(t *testing.T) {
+	m, c := testMachine(t)
+	c.SetCounting(true)
+	desc, region := progArray(t, m, 0)
+	var used uint64
+	const n = 1000
+	for i := range n {
+		target := testProgram(t, m, exit())
+		mem.AtomicStore64(region.Base, target.Desc)
+		p := hopper(t, m, desc)
+		if err := run(t, c, p, Limits{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		mem.AtomicStore64(region.Base, 0)
+		target.Release()
+		p.Release()
+		if i == 10 {
+			_, used = m.Space.Used()
+		}
+	}
+	if _, got := m.Space.Used(); got != used {
+		t.Errorf("%d bytes after %d generations, %d after 10", got, n, used)
+	}
+	sum := Counts{}
+	c.Edges(sum)
+	total := uint64(0)
+	for _, count := range sum {
+		total += count
+	}
+	if len(sum) != 1 || total != n {
+		t.Errorf("%d edges with %d hops, want 1 with %d", len(sum), total, n)
 	}
 }
