@@ -5,8 +5,8 @@
 //
 // Programs run through BPF_PROG_TEST_RUN, so what comes out is what Linux says. It needs root, or
 // CAP_BPF with CAP_PERFMON and CAP_NET_ADMIN. What only exists in user space (custom helpers,
-// counters of tail-call sites, events of single hops, registers and memory of a probed task) is
-// refused with an error that wraps carom.ErrUnsupported.
+// events of single hops, registers and memory of a probed task) is refused with an error that wraps
+// carom.ErrUnsupported. Tail calls are counted by instrumented copies, see Options.CountEdges.
 //
 // On other systems than Linux the package builds, and everything is unsupported.
 package kernel
@@ -31,6 +31,12 @@ type Options struct {
 	LogLevel ebpf.LogLevel
 	// LogSizeStart is the size in bytes of the first buffer for the verifier's log.
 	LogSizeStart uint32
+	// CountEdges loads an instrumented copy of each program, which counts for Collection.Edges
+	// what user space counts. Counting costs some instructions at every tail call and at the
+	// start of every program, and 16 bytes of stack around a tail call. Loading fails with
+	// carom.ErrUnsupported where a program has no room for that. Programs that other collections
+	// put into slots do not count.
+	CountEdges carom.Counting
 }
 
 // Engine returns the engine that runs programs in the Linux kernel.

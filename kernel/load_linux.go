@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/rlimit"
 
+	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/trace"
 )
@@ -52,8 +53,11 @@ func (k kernelEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (eng
 		return nil, err
 	}
 	_ = rlimit.RemoveMemlock()
-	// cilium/ebpf resolves references in the instructions it is given.
-	coll, err := ebpf.NewCollectionWithOptions(spec.Copy(), ebpf.CollectionOptions{
+	toLoad, counting, err := k.prepare(spec, cpus)
+	if err != nil {
+		return nil, err
+	}
+	coll, err := ebpf.NewCollectionWithOptions(toLoad, ebpf.CollectionOptions{
 		Maps: ebpf.MapOptions{PinPath: k.opts.PinPath},
 		Programs: ebpf.ProgramOptions{
 			LogLevel: k.opts.LogLevel, LogSizeStart: k.opts.LogSizeStart, KernelTypes: opts.KernelTypes,
@@ -65,12 +69,32 @@ func (k kernelEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (eng
 		return nil, explain(known.explainError(err))
 	}
 	c := &collection{cpus: cpus, programs: map[string]*program{}, maps: map[string]*kmap{}}
+	if counting != nil {
+		if c.counts, err = counting.take(coll); err != nil {
+			coll.Close()
+			return nil, err
+		}
+	}
 	if err := c.wrap(coll, spec); err != nil {
 		coll.Close()
-		return nil, err
+		return nil, errors.Join(err, c.counts.close())
 	}
 	c.learnOwners(spec, opts.MapReplacements)
 	return c, nil
+}
+
+// prepare copies a spec, because cilium/ebpf resolves references in the instructions it is given,
+// and adds counters where they are asked for.
+func (k kernelEngine) prepare(spec *ebpf.CollectionSpec, cpus int) (*ebpf.CollectionSpec, *plan, error) {
+	if k.opts.CountEdges == carom.CountOff {
+		return spec.Copy(), nil, nil
+	}
+	p, err := newPlan(spec, cpus)
+	if err != nil {
+		return nil, nil, err
+	}
+	counting, err := p.instrument(spec)
+	return counting, p, err
 }
 
 // learnOwners keeps what the kernel will compare when programs are put into PROG_ARRAYs.
@@ -113,6 +137,7 @@ type collection struct {
 	cpus     int
 	programs map[string]*program
 	maps     map[string]*kmap
+	counts   *edgeCounts // nil when programs do not count
 }
 
 func (c *collection) wrap(coll *ebpf.Collection, spec *ebpf.CollectionSpec) error {
@@ -165,10 +190,13 @@ func (c *collection) Pin(ctx context.Context, n int) (engine.CPU, error) {
 }
 
 func (c *collection) SetCounting(on bool) error {
-	if !on {
-		return nil
+	switch {
+	case on && c.counts == nil:
+		return unsupported("counters in a collection that is loaded already; set kernel.Options.CountEdges")
+	case !on && c.counts != nil:
+		return unsupported("way to stop the counters of a loaded collection")
 	}
-	return unsupported("counters of tail-call sites")
+	return nil
 }
 
 func (c *collection) SetSink(s trace.Sink) error {
@@ -179,11 +207,14 @@ func (c *collection) SetSink(s trace.Sink) error {
 }
 
 func (c *collection) Edges() ([]engine.Edge, error) {
-	return nil, unsupported("counters of tail-call sites")
+	if c.counts == nil {
+		return nil, unsupported("counters of tail-call sites unless kernel.Options.CountEdges is set")
+	}
+	return c.counts.read()
 }
 
 func (c *collection) Close() error {
-	var errs []error
+	errs := []error{c.counts.close()}
 	for _, name := range c.ProgramNames() {
 		errs = append(errs, c.programs[name].Close())
 	}

@@ -30,6 +30,7 @@ type judge struct {
 	out     io.Writer
 	json    bool
 	count   int
+	edges   bool // compare tail calls
 }
 
 // differenceLine is a difference for --json.
@@ -53,7 +54,7 @@ func (s *session) newJudge(spec *ebpf.CollectionSpec, entry string, slots []slot
 	if err != nil {
 		return kernelError(err)
 	}
-	s.judge = &judge{side: s.side, coll: coll, entry: coll.Programs[entry], out: s.out, json: s.flags.json}
+	s.judge = &judge{side: s.side, coll: coll, entry: coll.Programs[entry], out: s.out, json: s.flags.json, edges: s.flags.countEdges}
 	if err := applySlots(coll, slots); err != nil {
 		return loadError(err)
 	}
@@ -246,10 +247,50 @@ func contents(m *carom.Map) (map[string]string, error) {
 	return all, it.Err()
 }
 
+// compareEdges compares how often tail calls were taken, and not and why.
+func (j *judge) compareEdges(coll *carom.Collection) error {
+	mine, err := coll.Edges()
+	if err != nil {
+		return err
+	}
+	theirs, err := j.coll.Edges()
+	if err != nil {
+		return err
+	}
+	a, b := edgeCounts(mine), edgeCounts(theirs)
+	all := map[string]bool{}
+	for _, counts := range []map[string]uint64{a, b} {
+		for k := range counts {
+			all[k] = true
+		}
+	}
+	for _, k := range sortedKeys(all) {
+		if a[k] != b[k] {
+			if err := j.differ(0, "tail call "+k, number(a[k]), number(b[k])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func edgeCounts(edges []carom.Edge) map[string]uint64 {
+	counts := map[string]uint64{}
+	for _, e := range edges {
+		counts[fmt.Sprintf("%s, insn %d -> %s[%d]: %s %s", e.From, e.Insn, e.Map, e.Index, e.Reason, e.To)] += e.Count
+	}
+	return counts
+}
+
 // finish prints the outcome.
 func (j *judge) finish(coll *carom.Collection, inputs uint64) error {
 	if err := j.compareMaps(coll); err != nil {
 		return err
+	}
+	if j.edges {
+		if err := j.compareEdges(coll); err != nil {
+			return err
+		}
 	}
 	if j.json {
 		return writeJSON(j.out, comparisonLine{"comparison", j.count})

@@ -30,8 +30,8 @@ func (f *runFlags) checkEngine() error {
 		return usagef("--engine %s: use auto, interp, kernel or both", f.engine)
 	}
 	if f.engine != engineKernel {
-		if f.countEdges {
-			return usagef("--count-edges goes with --engine kernel; user space always counts")
+		if f.countEdges && f.engine != engineBoth {
+			return usagef("--count-edges goes with --engine kernel or both; user space always counts")
 		}
 		return nil
 	}
@@ -142,11 +142,11 @@ const (
 
 // kernelOptions are those of a collection in the kernel.
 func (f *runFlags) kernelOptions() *carom.Options {
-	o := &carom.Options{Engine: kernel.Engine(kernel.Options{})}
+	opts := kernel.Options{}
 	if f.countEdges {
-		o.CountEdges = carom.CountOn
+		opts.CountEdges = carom.CountOn
 	}
-	return o
+	return &carom.Options{Engine: kernel.Engine(opts)}
 }
 
 // kernelError says what to do about an object that the kernel engine does not take.

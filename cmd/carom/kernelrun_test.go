@@ -38,6 +38,23 @@ func TestKernelEngine(t *testing.T) {
 	}
 }
 
+func TestCountEdges(t *testing.T) {
+	needKernel(t)
+	out := ok(t, "run", examples+"static-call/static_call.o", "--pcap", examples+"static-call/traffic.pcap",
+		"--engine", "kernel", "--count-edges")
+	wantLines(t, out, "start 2", "classify 2", "count_up 62", "set_mark 2",
+		"classify -> calls[4] -> set_mark 2", "count_up -> calls[9] -> count_up 60",
+		"set_mark -> calls[9] -> count_up 2", "start -> calls[1] -> classify 2", "TC_ACT_OK 2")
+	for _, want := range []string{
+		"count_up -> calls[9]  limit of 33 reached      2", "start -> calls[6]     empty slot               2",
+		"2 packets, 2 runs in the kernel of an instrumented copy, 66 tail calls, 4 not taken",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+}
+
 func TestBothEngines(t *testing.T) {
 	needKernel(t)
 	for name, args := range map[string][]string{
@@ -50,7 +67,7 @@ func TestBothEngines(t *testing.T) {
 		if !strings.HasSuffix(out, " inputs: no difference\n") {
 			t.Errorf("%s: no verdict at the end of\n%s", name, out)
 		}
-		out = ok(t, append([]string{"run", "--engine", "both", "--json"}, args...)...)
+		out = ok(t, append([]string{"run", "--engine", "both", "--count-edges", "--json"}, args...)...)
 		if !strings.Contains(out, `{"kind":"comparison","differences":0}`+"\n") {
 			t.Errorf("%s: no verdict in\n%s", name, out)
 		}

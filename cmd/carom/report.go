@@ -286,11 +286,14 @@ func (s *summary) total() string {
 	text := plural(s.Inputs, what) + ", " + plural(s.Runs, "run")
 	if s.Engine == engineKernel {
 		text += " in the kernel"
+		if s.Counted {
+			text += " of an instrumented copy"
+		}
 	}
 	if s.Counted {
 		text += fmt.Sprintf(", %s, %d not taken", plural(s.Hops, "tail call"), s.Missed)
 	} else {
-		text += ", tail calls not counted"
+		text += ", tail calls not counted (--count-edges counts them)"
 	}
 	if s.Engine != engineKernel { // which does not count instructions
 		text += ", " + plural(uint64(s.Insns), "instruction")
