@@ -173,7 +173,7 @@ func (s *attachSession) load(spec *ebpf.CollectionSpec, slots []slot, settings [
 	if s.records, err = openStreams(coll, spec, s.flags.events); err != nil {
 		return err
 	}
-	if printing(spec) {
+	if prints(spec) {
 		s.printer, err = kernel.NewPrinter(coll)
 	}
 	return err

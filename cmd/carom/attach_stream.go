@@ -13,7 +13,6 @@ import (
 	"github.com/carom-bpf/carom/internal/maps"
 	"github.com/carom-bpf/carom/kernel"
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 )
 
 // openStreams opens readers for the maps of records: those asked for, else all.
@@ -63,20 +62,6 @@ func (r *recordMap) flush() error {
 // finished reports whether a reader ended because it was told to.
 func finished(err error) bool {
 	return errors.Is(err, maps.ErrFlushed) || errors.Is(err, os.ErrClosed)
-}
-
-// printing reports whether a program calls bpf_trace_printk or bpf_trace_vprintk.
-func printing(spec *ebpf.CollectionSpec) bool {
-	for _, p := range spec.Programs {
-		for i := range p.Instructions {
-			ins := &p.Instructions[i]
-			f := asm.BuiltinFunc(ins.Constant)
-			if ins.IsBuiltinCall() && (f == asm.FnTracePrintk || f == asm.FnTraceVprintk) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // stream is the output of carom attach, to which several readers write.
