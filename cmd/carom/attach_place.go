@@ -75,6 +75,8 @@ func (f *attachFlags) parsePlaces(direction string) ([]place, error) {
 		return nil, usagef("--xdp-mode goes with --xdp IFACE")
 	case f.pid < 0:
 		return nil, usagef("--pid %d: use the id of a process", f.pid)
+	case f.pid != 0 && len(all) > 0 && len(*f.places["uprobe"])+len(*f.places["uretprobe"]) == 0:
+		return nil, usagef("--pid goes with --uprobe, --uretprobe or their sections")
 	}
 	return all, nil
 }

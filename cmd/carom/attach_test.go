@@ -32,6 +32,7 @@ func TestAttachUsage(t *testing.T) {
 		{[]string{readline, "--tracepoint", "sched"}, "GROUP:NAME"},
 		{[]string{readline, "--raw-tracepoint", "sys_enter"}, "no RawTracepoint program"},
 		{[]string{readline, "--pid", "-1"}, "--pid -1"},
+		{[]string{dispatch, "--xdp", "lo", "--pid", "1"}, "--pid goes with --uprobe"},
 		{[]string{readline, "--duration", "-1s"}, "use a positive time"},
 		{[]string{readline, "--slot", "events[0]=odd_length"}, "use --set for other maps"},
 		{[]string{readline, "--set", "none=1"}, `no variable "none"`},
