@@ -243,7 +243,7 @@ func (m *Map) sysValueSize() int {
 }
 
 func isPerCPU(t ebpf.MapType) bool {
-	return t == ebpf.PerCPUArray || t == ebpf.PerCPUHash || t == ebpf.LRUCPUHash
+	return t == ebpf.PerCPUArray || t == ebpf.PerCPUHash || t == ebpf.LRUCPUHash || t == ebpf.PerCPUCGroupStorage
 }
 
 // encodeValue gives a value in bpf(2)'s layout.

@@ -18,8 +18,6 @@ import (
 // Reasons for leaving an engine out.
 const (
 	noVerifier = "this engine does not verify programs"
-	noStorage  = "cgroup storage maps are the kernel's only"
-	noSockets  = "bpf_sk_lookup_tcp is the kernel's only"
 )
 
 // interpreter and kernel are names of engines.

@@ -26,11 +26,9 @@ func Programs(testdata string) []ct.Case {
 }
 
 func refTracking(o objects) ct.Case {
-	c := o.one("verifier_ref_tracking", "ref_tracking",
+	return o.one("verifier_ref_tracking", "ref_tracking",
 		prog("call_when_nothing_held", 0), prog("release_then_call", 0),
 		prog("call_when_nothing_held", 7, fill("target")...), prog("release_then_call", 7))
-	c.Skip = map[string]string{interpreter: noSockets}
-	return c
 }
 
 func runtimeJIT(o objects) ct.Case {

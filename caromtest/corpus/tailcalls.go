@@ -94,8 +94,7 @@ func storage(o objects) []ct.Case {
 	put := func(p string) ct.Op { return ct.PutProg("prog_array", 0, p) }
 	one := func(name, first string, steps ...ct.Step) ct.Case {
 		return ct.Case{
-			Name: name, Object: o.path("cgroup_storage"), Load: []string{first}, Steps: steps,
-			Skip: map[string]string{interpreter: noStorage},
+			Name: name, Object: o.path("cgroup_storage"), Load: []string{first}, Steps: steps, Data: tcp(),
 		}
 	}
 	load := func(p string) *ct.Load { return &ct.Load{Programs: []string{p}} }

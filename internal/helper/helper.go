@@ -46,7 +46,7 @@ func rows(opts Options) []vm.Helper {
 	for _, family := range [][]vm.Helper{
 		mapHelpers(), tailCallHelpers(), timeHelpers(clock), taskHelpers(), printHelpers(opts),
 		probeHelpers(), perfHelpers(), ringbufHelpers(), loopHelpers(), stringHelpers(),
-		lockHelpers(), packetHelpers(),
+		lockHelpers(), packetHelpers(), storageHelpers(), socketHelpers(),
 		iterKfuncs(), sectionKfuncs(), stringKfuncs(),
 	} {
 		all = append(all, family...)

@@ -40,13 +40,13 @@ const (
 // usesOf says which helpers take a map of this type.
 func usesOf(t ebpf.MapType) int {
 	switch t {
-	case ebpf.ProgramArray:
-		return 0
+	case ebpf.ProgramArray, ebpf.CPUMap, ebpf.CGroupStorage, ebpf.PerCPUCGroupStorage:
+		return 0 // helpers of their own
 	case ebpf.PerfEventArray:
 		return forPerf
 	case ebpf.RingBuf:
 		return forRingbuf
-	case ebpf.ArrayOfMaps, ebpf.HashOfMaps:
+	case ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.DevMap, ebpf.DevMapHash, ebpf.XSKMap:
 		return forLookup
 	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash:
 		return forLookup | forChange | forPerCPU | forEach

@@ -124,6 +124,7 @@ func redirectMap(k *vm.Call) uint64 {
 		return xdpAborted
 	}
 	if flags&flagBroadcast == 0 && !hasKey(k, m, uint32(k.Args[1])) {
+		k.CPU.Redirect = vm.Redirect{} // also of an earlier call
 		return flags & xdpActions
 	}
 	k.CPU.Redirect = vm.Redirect{Set: true, Map: info.Name, Key: uint64(uint32(k.Args[1])), Flags: flags}

@@ -28,6 +28,7 @@ const (
 	ArgMemOutOrNull                 // as ArgMemOut, or NULL
 	ArgSpinLock                     // pointer to a struct bpf_spin_lock in a map value
 	ArgIter                         // pointer to an open-coded iterator on the stack
+	ArgSocket                       // a socket that the program holds a reference to
 )
 
 // RetType is what a helper leaves in R0 (enum bpf_return_type, include/linux/bpf.h).
@@ -40,6 +41,8 @@ const (
 	RetMapValueOrNull
 	RetRingbufRecordOrNull
 	RetMemOrNull
+	RetMapValue
+	RetSocketOrNull // with a reference that the program must release
 )
 
 // Proto is what is known of a helper without running it.

@@ -11,7 +11,8 @@ import (
 )
 
 // MapSpec converts a map definition and fills in what loaders usually leave out, as cilium/ebpf
-// does: sizes of maps of maps and perf event arrays, whose entries are one for each CPU.
+// does: sizes of maps of maps, perf event arrays and CPU maps; the entries of the last two are one
+// for each CPU.
 func MapSpec(name string, spec *ebpf.MapSpec, cpus int) (*maps.Spec, error) {
 	if spec.Extra != nil && spec.Extra.Len() > 0 {
 		return nil, &maps.Error{Map: name, Op: "create", Errno: linux.EINVAL,
@@ -33,6 +34,10 @@ func MapSpec(name string, spec *ebpf.MapSpec, cpus int) (*maps.Spec, error) {
 		if s.ValueSize == 0 {
 			s.ValueSize = 4
 		}
+		if s.MaxEntries == 0 || s.MaxEntries > uint32(cpus) {
+			s.MaxEntries = uint32(cpus)
+		}
+	case ebpf.CPUMap:
 		if s.MaxEntries == 0 || s.MaxEntries > uint32(cpus) {
 			s.MaxEntries = uint32(cpus)
 		}

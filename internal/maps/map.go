@@ -124,7 +124,7 @@ func (c *Common) Info() *Common { return c }
 // SysValueSize is the length of a value as bpf(2) passes it.
 func (c *Common) SysValueSize() int {
 	switch c.Type {
-	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash:
+	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash, ebpf.PerCPUCGroupStorage:
 		return c.host.CPUs * int(roundUp8(c.ValueSize))
 	}
 	return int(c.ValueSize)

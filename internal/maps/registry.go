@@ -16,6 +16,14 @@ func constructorOf(t ebpf.MapType) (constructor, bool) {
 		ebpf.HashOfMaps:     newHashOfMaps,
 		ebpf.PerfEventArray: newPerfArray,
 		ebpf.RingBuf:        newRingbuf,
+
+		ebpf.DevMap:     newRedirectArray,
+		ebpf.DevMapHash: newDevMapHash,
+		ebpf.CPUMap:     newRedirectArray,
+		ebpf.XSKMap:     newRedirectArray,
+
+		ebpf.CGroupStorage:       newCgroupStorage,
+		ebpf.PerCPUCGroupStorage: newCgroupStorage,
 	}[t]
 	return c, ok
 }

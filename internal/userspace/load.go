@@ -237,6 +237,9 @@ func (l *loader) addProgram(name string, spec *ebpf.ProgramSpec, linked *load.Li
 	o := &progObject{Program: p, cpus: l.eo.CPUs, owner: ownerOf(spec, linked)}
 	o.Ref()
 	l.coll.progs[name] = &program{obj: o, coll: l.coll}
+	if err := l.addStorage(o, linked.Maps); err != nil {
+		return fmt.Errorf("program %s: %w", name, err)
+	}
 	for _, m := range linked.Maps {
 		mo := l.coll.maps[m].obj
 		mo.Ref()
@@ -245,6 +248,31 @@ func (l *loader) addProgram(name string, spec *ebpf.ProgramSpec, linked *load.Li
 			if err := array.BindOwner(o); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// addStorage notes which cgroup storage a program uses; Linux allows one map of each of the two
+// types (bpf_cgroup_storage_assign, kernel/bpf/local_storage.c).
+func (l *loader) addStorage(o *progObject, names []string) error {
+	for _, name := range names {
+		s, ok := l.coll.maps[name].obj.Map.(*maps.CgroupStorage)
+		if !ok {
+			continue
+		}
+		kind := 0
+		if s.Type == ebpf.PerCPUCGroupStorage {
+			kind = 1
+		}
+		cookie := uint64(s.ID)
+		switch o.owner.Storage[kind] {
+		case cookie:
+		case 0:
+			o.owner.Storage[kind] = cookie
+			o.storage = append(o.storage, s)
+		default:
+			return fmt.Errorf("map %s: only one cgroup storage of each type is allowed: %w", name, linux.EBUSY)
 		}
 	}
 	return nil

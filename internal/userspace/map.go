@@ -85,7 +85,7 @@ func (h *mapHandle) FD() int            { return -1 }
 
 func (h *mapHandle) Copies() int {
 	switch h.Type() {
-	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash:
+	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash, ebpf.PerCPUCGroupStorage:
 		return h.obj.cpus
 	}
 	return 1

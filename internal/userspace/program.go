@@ -9,6 +9,7 @@ import (
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/maps"
 	"github.com/carom-bpf/carom/internal/vm"
 	"github.com/carom-bpf/carom/world"
 	"github.com/cilium/ebpf"
@@ -18,10 +19,12 @@ import (
 // implements maps.ProgRef.
 type progObject struct {
 	*vm.Program
-	maps  []*mapObject // that it uses, each with a reference
-	owner linux.Owner
-	cpus  int
-	refs  atomic.Int64
+	maps []*mapObject // that it uses, each with a reference
+	// storage are those of maps that give each run a value of its own.
+	storage []*maps.CgroupStorage
+	owner   linux.Owner
+	cpus    int
+	refs    atomic.Int64
 }
 
 // Desc implements maps.ProgRef.
@@ -118,6 +121,12 @@ func (p *program) runOn(ctx context.Context, c *vm.CPU, in *engine.Input, res *e
 	c.World = p.coll.worldOf(in)
 	if in.World != nil && in.World.Seed != 0 {
 		c.SetSeed(in.World.Seed)
+	}
+	for _, s := range p.obj.storage {
+		if err := s.Begin(c); err != nil {
+			return fmt.Errorf("program %s: %w", p.Name(), err)
+		}
+		defer s.End(c)
 	}
 	r1, err := prepare(c, p.obj.Program, in)
 	if err != nil {
