@@ -88,7 +88,7 @@ func (p *Prog) Text() string {
 type Slot struct {
 	Map   string
 	Index uint32
-	Prog  string
+	Prog  string // empty for none
 }
 
 // Run is one run of a program.
@@ -96,6 +96,7 @@ type Run struct {
 	Prog    string
 	Data    []byte
 	Context []byte
+	Set     []Slot // slots that user space changes before the run
 }
 
 // Case is what both engines are given.
@@ -121,6 +122,7 @@ func (c *Case) Spec() (*ebpf.CollectionSpec, error) {
 	}
 	for name, m := range c.Maps {
 		spec.Maps[name] = m.Copy()
+		spec.Maps[name].Contents = slices.Clone(m.Contents)
 	}
 	for _, s := range c.Slots {
 		m := spec.Maps[s.Map]
@@ -156,6 +158,9 @@ func (c *Case) String() string {
 		fmt.Fprintf(&b, "// slot %s[%d] = %s\n", s.Map, s.Index, s.Prog)
 	}
 	for _, r := range c.Runs {
+		for _, s := range r.Set {
+			fmt.Fprintf(&b, "// set %s[%d] = %s\n", s.Map, s.Index, s.Prog)
+		}
 		fmt.Fprintf(&b, "// run %s\n//   packet % x\n//   context % x\n", r.Prog, r.Data, r.Context)
 	}
 	for i := range c.Progs {

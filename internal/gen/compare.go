@@ -123,9 +123,12 @@ func observe(e carom.Engine, cpus int, spec *ebpf.CollectionSpec, c *Case) ([]st
 	defer cpu.Release()
 	var out []state
 	for _, r := range c.Runs {
+		if err := setSlots(coll, r.Set); err != nil {
+			return nil, err
+		}
 		var res carom.Result
 		in := &carom.Input{Data: r.Data, Context: r.Context, ContextOut: true, Budget: Budget}
-		if c.Type == ebpf.XDP && r.Context == nil {
+		if c.Type == ebpf.RawTracepoint {
 			in.ContextOut = false
 		}
 		err := cpu.Run(context.Background(), coll.Programs[r.Prog], in, &res)
@@ -145,10 +148,25 @@ func observe(e carom.Engine, cpus int, spec *ebpf.CollectionSpec, c *Case) ([]st
 	return out, nil
 }
 
+// setSlots changes PROG_ARRAYs. An empty slot may be emptied again.
+func setSlots(coll *carom.Collection, slots []Slot) error {
+	for _, s := range slots {
+		m := coll.Maps[s.Map]
+		if s.Prog != "" {
+			if err := m.Put(s.Index, coll.Programs[s.Prog]); err != nil {
+				return fmt.Errorf("slot %s[%d] = %s: %w", s.Map, s.Index, s.Prog, err)
+			}
+		} else if err := m.Delete(s.Index); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("slot %s[%d] emptied: %w", s.Map, s.Index, err)
+		}
+	}
+	return nil
+}
+
 func contents(coll *carom.Collection) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	for name, m := range coll.Maps {
-		if m.Type() == ebpf.ProgramArray || name == ".rodata.str" {
+		if m.Type() == ebpf.ProgramArray || m.Type() == ebpf.ArrayOfMaps || name == ".rodata.str" {
 			continue
 		}
 		elems := map[string]string{}

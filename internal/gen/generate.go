@@ -16,6 +16,8 @@ type generator struct {
 	c      *Case
 	kind   *kind
 	labels int
+	tails  bool     // packets change at the end, not at the start
+	nested bool     // there is a map in a map
 	prog   int      // that is being made
 	tables []string // PROG_ARRAYs
 	stores []string // maps other than in, out, str and PROG_ARRAYs
@@ -24,19 +26,25 @@ type generator struct {
 // Generate makes the case with a number in the sequence of a seed.
 func Generate(seed, number uint64) *Case {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, number))}
-	g.kind = &kinds[pick(g, []int{4, 3, 2, 1})]
+	g.kind = &kinds[pick(g, []int{4, 3, 2, 1, 1})]
 	g.c = &Case{Name: fmt.Sprintf("%d_%d", seed, number), Type: g.kind.typ, Maps: map[string]*ebpf.MapSpec{}}
+	g.tails = g.chance(40)
 	g.maps()
 	progs := 1 + g.IntN(4)
 	for g.prog = range progs {
 		g.c.Progs = append(g.c.Progs, g.program())
 	}
 	g.slots()
-	for range 1 + g.IntN(3) {
-		data := g.packet()
-		g.c.Runs = append(g.c.Runs, Run{
-			Prog: g.c.Progs[g.IntN(progs)].Name, Data: data, Context: g.kind.context(g, len(data)),
-		})
+	for i := range 1 + g.IntN(3) {
+		var data []byte
+		if g.kind.skb || g.kind.end != 0 {
+			data = g.packet()
+		}
+		r := Run{Prog: g.c.Progs[g.IntN(progs)].Name, Data: data, Context: g.kind.context(g, len(data))}
+		for i > 0 && g.chance(20) {
+			r.Set = append(r.Set, g.change())
+		}
+		g.c.Runs = append(g.c.Runs, r)
 	}
 	return g.c
 }
@@ -85,9 +93,10 @@ func (g *generator) imm() int32 { return int32(g.value()) }
 
 // Sizes of the maps that every case has.
 const (
-	inSize  = 256
-	outSize = 1024
-	slotLen = 32 // bytes of out for each function: runs, two sums, one word for atomics
+	inSize    = 256
+	outSize   = 1024
+	innerSize = 16 // values of the map in a map
+	slotLen   = 32 // bytes of out for each function: runs, two sums, one word for atomics
 )
 
 func (g *generator) maps() {
@@ -105,6 +114,13 @@ func (g *generator) maps() {
 	add("out", ebpf.Array, 4, outSize, 1, 0)
 	add(".rodata.str", ebpf.Array, 4, uint32(stringsSize), 1, linux.MapReadOnlyProg)
 	g.c.Maps[".rodata.str"].Contents = []ebpf.MapKV{{Key: uint32(0), Value: stringsData()}}
+	if g.chance(8) { // rare: filling it waits for a grace period
+		g.nested = true
+		add("inner", ebpf.Array, 4, innerSize, 3, 0)
+		add("outer", ebpf.ArrayOfMaps, 4, 4, 2, 0)
+		g.c.Maps["outer"].InnerMap = &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: innerSize, MaxEntries: 3}
+		g.c.Maps["outer"].Contents = []ebpf.MapKV{{Key: uint32(0), Value: "inner"}}
+	}
 	for i := range 1 + g.IntN(2) {
 		name := fmt.Sprintf("progs%d", i)
 		add(name, ebpf.ProgramArray, 4, 4, uint32(1+g.IntN(6)), 0)
@@ -143,6 +159,16 @@ func (g *generator) slots() {
 	}
 }
 
+// change sets or empties a slot.
+func (g *generator) change() Slot {
+	s := Slot{Map: g.tables[g.IntN(len(g.tables))]}
+	s.Index = g.Uint32N(g.c.Maps[s.Map].MaxEntries)
+	if g.chance(60) {
+		s.Prog = g.c.Progs[g.IntN(len(g.c.Progs))].Name
+	}
+	return s
+}
+
 // packet has the headers that helpers look at, and noise.
 func (g *generator) packet() []byte {
 	b := make([]byte, 34+g.IntN(100))
@@ -166,13 +192,13 @@ func (g *generator) program() Prog {
 	}
 	// Later functions are made first, so that calls know what they call.
 	var callees []*callee
-	funcs := make([]Func, subs+1)
+	funcs := make([]Func, subs+1, subs+2)
 	for i := subs; i > 0; i-- {
-		c := &callee{name: fmt.Sprintf("sub%d", i), global: g.chance(40)}
+		c := &callee{name: fmt.Sprintf("sub%d", i), global: g.chance(40), memory: g.chance(50)}
 		funcs[i] = g.function(i, c, callees)
 		callees = append(callees, c)
 	}
 	funcs[0] = g.function(0, nil, callees)
-	p.Funcs = funcs
+	p.Funcs = append(funcs, g.visitor())
 	return p
 }

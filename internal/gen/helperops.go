@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -107,7 +108,7 @@ var ctxArg = []string{"r1 = r6"}
 func (f *fn) helperOp() (Op, bool) {
 	all := helpers()
 	h := all[f.IntN(len(all))]
-	if !h.where.fits(f.kind) {
+	if !h.where.fits(f.kind) || f.tails && makesRoom(h.name) || !f.tails && h.name == "skb_change_tail" {
 		return Op{}, false
 	}
 	lines := append(h.args(f), "call bpf_"+h.name)
@@ -116,6 +117,13 @@ func (f *fn) helperOp() (Op, bool) {
 		lines = append(lines, f.line("r%d += r0", f.from(kept&^f.locked)))
 	}
 	return ops(lines...)
+}
+
+// makesRoom says that a helper makes room before the packet. When Linux has to allocate for that, the
+// transport header that was never set moves, which bpf_skb_change_tail takes for a limit: no case
+// has both.
+func makesRoom(name string) bool {
+	return slices.Contains([]string{"skb_change_head", "skb_adjust_room", "skb_change_proto", "skb_vlan_push"}, name)
 }
 
 func textHelpers() []helper {

@@ -46,6 +46,10 @@ var kinds = [...]kind{
 		write:   [][2]int{{8, 4}, {32, 4}, {44, 4}, {48, 4}, {52, 4}, {64, 4}},
 		context: skbContext,
 	},
+	{
+		typ: ebpf.RawTracepoint, ctx: "bpf_raw_tracepoint_args",
+		read: [][2]int{{0, 8}, {8, 8}, {16, 8}, {88, 8}}, context: rawContext,
+	},
 }
 
 // skbRead are the fields that all types may read.
@@ -69,6 +73,15 @@ func skbContext(g *generator, size int) []byte {
 	if g.chance(20) {
 		binary.LittleEndian.PutUint32(b[linux.SKBGSOSegs:], uint32(g.IntN(5)))
 		binary.LittleEndian.PutUint32(b[linux.SKBGSOSize:], uint32(g.IntN(1000)))
+	}
+	return b
+}
+
+// rawContext is twelve arguments of a tracepoint.
+func rawContext(g *generator, size int) []byte {
+	b := make([]byte, 96)
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], uint64(g.value()))
 	}
 	return b
 }

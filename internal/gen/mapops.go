@@ -102,3 +102,19 @@ func (f *fn) valueAccess(size int) Op {
 		f.line("r%d %s r1", f.from(kept&^f.locked), choose(f.generator, "+=", "^=", "*=")),
 	}}
 }
+
+// nestedMap looks a map up in a map, and an element in that.
+func (f *fn) nestedMap() (Op, bool) {
+	if !f.nested {
+		return Op{}, false
+	}
+	at, skip := f.area(4), f.label()
+	lines := []string{
+		f.line("*(u32 *)(r10 %d) = %d", at, f.IntN(3)), "r1 = map[outer] ll", "r2 = r10", f.line("r2 += %d", at),
+		"call bpf_map_lookup_elem", "if r0 == 0 goto " + skip,
+		f.line("*(u32 *)(r10 %d) = %d", at, f.IntN(4)), "r1 = r0", "r2 = r10", f.line("r2 += %d", at),
+		"call bpf_map_lookup_elem", "if r0 == 0 goto " + skip,
+	}
+	f.clobber()
+	return Op{Head: lines, Body: []Op{f.valueAccess(innerSize)}, Tail: []string{skip + ":", "r0 = 1"}}, true
+}

@@ -48,6 +48,13 @@ func (m *minimiser) runs() bool {
 
 func (m *minimiser) slots() bool {
 	done := false
+	for i := range m.best.Runs {
+		for j := len(m.best.Runs[i].Set) - 1; j >= 0; j-- {
+			c := m.best.clone()
+			c.Runs[i].Set = append(append([]Slot{}, c.Runs[i].Set[:j]...), c.Runs[i].Set[j+1:]...)
+			done = m.try(c) || done
+		}
+	}
 	for i := len(m.best.Slots) - 1; i >= 0; i-- {
 		c := m.best.clone()
 		c.Slots = append(c.Slots[:i], c.Slots[i+1:]...)
@@ -67,6 +74,9 @@ func (m *minimiser) programs() bool {
 		}
 		for _, r := range c.Runs {
 			used = used || r.Prog == c.Progs[i].Name
+			for _, s := range r.Set {
+				used = used || s.Prog == c.Progs[i].Name
+			}
 		}
 		if used {
 			continue

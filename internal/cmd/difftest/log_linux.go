@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"os"
+	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -39,11 +41,33 @@ func (k *kernelLog) warnings() ([]string, error) {
 		}
 		_, line, _ := strings.Cut(string(buf[:n]), ";")
 		line, _, _ = strings.Cut(line, "\n")
-		for _, word := range []string{"WARNING:", "BUG:", "Oops", "general protection", "stall", "KASAN", "Call Trace", "verifier bug"} {
-			if strings.Contains(line, word) {
-				out = append(out, line)
-				break
-			}
+		if fault(line) && !another(line) {
+			out = append(out, line)
 		}
 	}
+}
+
+func fault(line string) bool {
+	for _, word := range []string{"WARNING:", "BUG:", "Oops", "general protection fault", "KASAN", "verifier bug"} {
+		if strings.Contains(line, word) {
+			return true
+		}
+	}
+	return false
+}
+
+var thread = regexp.MustCompile(`PID: (\d+)|:(\d+)\]$`)
+
+// another reports whether the line is about a process other than this one.
+func another(line string) bool {
+	m := thread.FindStringSubmatch(line)
+	if m == nil {
+		return false
+	}
+	pid := m[1] + m[2]
+	if _, err := os.Stat("/proc/self/task/" + pid); err == nil {
+		return false
+	}
+	name, err := os.ReadFile("/proc/" + pid + "/comm")
+	return err == nil && !strings.HasPrefix(string(name), "kworker")
 }
