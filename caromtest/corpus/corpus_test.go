@@ -26,3 +26,7 @@ func TestFaults(t *testing.T) { caromtest.Run(t, corpus.Faults()...) }
 func TestContexts(t *testing.T) { caromtest.Run(t, corpus.Contexts()...) }
 
 func TestFound(t *testing.T) { caromtest.Run(t, corpus.Found()...) }
+
+func TestTargets(t *testing.T) { caromtest.Run(t, corpus.Targets()...) }
+
+func TestStorage(t *testing.T) { caromtest.Run(t, corpus.Storage()...) }
