@@ -90,7 +90,7 @@ func newRoot() *cobra.Command {
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newAttach(), newDisasm(), newVersion())
+	root.AddCommand(newRun(), newSlots(), newAttach(), newDisasm(), newVersion())
 	return root
 }
 

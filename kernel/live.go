@@ -1,0 +1,53 @@
+package kernel
+
+import (
+	"time"
+
+	"github.com/cilium/ebpf"
+)
+
+// ArrayInfo is a PROG_ARRAY of the running kernel.
+type ArrayInfo struct {
+	ID         ebpf.MapID
+	Name       string // at most 15 bytes, as the kernel keeps it
+	MaxEntries uint32
+	Frozen     bool
+	// Owned says that a program has fixed what fits into the array, with Owner as its type. The
+	// other fields that the kernel compares are not shown by any kernel.
+	Owned bool
+	Owner ebpf.ProgramType
+	Jited bool
+	Slots []Slot        // those that are filled, by index
+	Users []LiveProgram // programs that may tail-call through the array, by id
+}
+
+// Slot is a filled slot.
+type Slot struct {
+	Index   uint32
+	Program LiveProgram
+}
+
+// LiveProgram is a program of the running kernel.
+type LiveProgram struct {
+	ID     ebpf.ProgramID
+	Name   string // at most 15 bytes, as the kernel keeps it
+	Tag    string
+	Type   ebpf.ProgramType
+	Loaded time.Time // zero when the kernel does not say
+}
+
+// Holder is what keeps an array's slots: a process with a file descriptor, or a pin. When the last
+// one goes, Linux empties the array, even while programs use it.
+type Holder struct {
+	PID  int // 0 for a pin
+	Comm string
+	Pin  string // path
+}
+
+// SetOptions say how a program of an object is loaded for a slot.
+type SetOptions struct {
+	// Fresh names maps that are made anew. Without it, a map that the programs around the array
+	// use is used by the new program too, when name, type, sizes and flags are those of its spec.
+	// Global data is always new.
+	Fresh []string
+}

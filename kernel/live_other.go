@@ -1,0 +1,55 @@
+//go:build !linux
+
+package kernel
+
+import "github.com/cilium/ebpf"
+
+// Array is an open PROG_ARRAY of the running kernel; there are none on this system.
+type Array struct{}
+
+// Programs are the programs of the running kernel at one time.
+type Programs struct{}
+
+// ArrayIDs reports that the system has no PROG_ARRAYs.
+func ArrayIDs() ([]ebpf.MapID, error) { return nil, available() }
+
+// ListPrograms reports that the system has no programs.
+func ListPrograms() (*Programs, error) { return nil, available() }
+
+// OpenArray reports that the system has no PROG_ARRAYs.
+func OpenArray(ebpf.MapID) (*Array, error) { return nil, available() }
+
+// OpenPinnedArray reports that the system has no PROG_ARRAYs.
+func OpenPinnedArray(string) (*Array, error) { return nil, available() }
+
+// Close does nothing.
+func (*Array) Close() error { return nil }
+
+// Name is empty.
+func (*Array) Name() string { return "" }
+
+// ID is 0.
+func (*Array) ID() ebpf.MapID { return 0 }
+
+// Pin reports that the system has no PROG_ARRAYs.
+func (*Array) Pin(string) error { return available() }
+
+// Info reports that the system has no PROG_ARRAYs.
+func (*Array) Info(*Programs) (*ArrayInfo, error) { return nil, available() }
+
+// Clear reports that the system has no PROG_ARRAYs.
+func (*Array) Clear(uint32) error { return available() }
+
+// SetID reports that the system has no PROG_ARRAYs.
+func (*Array) SetID(uint32, ebpf.ProgramID) error { return available() }
+
+// SetPinned reports that the system has no PROG_ARRAYs.
+func (*Array) SetPinned(uint32, string) error { return available() }
+
+// Set reports that the system has no PROG_ARRAYs.
+func (*Array) Set(uint32, *ebpf.CollectionSpec, string, SetOptions) ([]string, error) {
+	return nil, available()
+}
+
+// Holders reports that the system has no PROG_ARRAYs.
+func (*Array) Holders() ([]Holder, error) { return nil, available() }
