@@ -23,6 +23,8 @@ type fn struct {
 	locked  regs // counters of loops around
 	stack   int  // bytes of the frame
 	depth   int  // of nested bodies
+	loops   int  // of these that are loops
+	made    int  // loops so far
 	budget  int  // operations left
 	callees []*callee
 	global  bool
@@ -158,7 +160,11 @@ func (f *fn) body() []Op {
 	f.depth++
 	defer func() { f.depth-- }()
 	var ops []Op
-	for range 1 + f.IntN(4) {
+	most := 4
+	if f.loops > 0 {
+		most = 2 // the verifier walks through all rounds and branches
+	}
+	for range 1 + f.IntN(most) {
 		if f.budget <= 0 && len(ops) > 0 {
 			break
 		}
@@ -243,16 +249,20 @@ func (f *fn) loop() (Op, bool) {
 	}
 	counter := f.from(kept &^ f.locked)
 	again := f.label()
-	op := Op{Head: []string{f.line("r%d = %d", counter, 2+f.IntN(5)), again + ":"}}
+	op := Op{Head: []string{f.line("r%d = %d", counter, 2+f.IntN(5-2*f.loops)), again + ":"}}
 	f.set &= kept
 	f.locked |= 1 << counter
+	f.loops++
+	f.made++
+	made := f.made
 	op.Body = f.body()
+	f.loops--
 	f.locked &^= 1 << counter
 	f.set &= kept
 	kinds := 3
-	if f.index > 0 || len(f.callees) > 0 {
-		// Linux 6.18 logs "verifier bug: backtracking call unexpected regs" for some programs with
-		// may_goto and subprograms, and refuses them.
+	if f.index > 0 || len(f.callees) > 0 || f.loops > 0 || f.made > made {
+		// The verifier takes long for may_goto in nested loops, and Linux 6.18 logs "verifier bug:
+		// backtracking call unexpected regs" for some programs with may_goto and subprograms.
 		kinds = 2
 	}
 	switch f.IntN(kinds) {

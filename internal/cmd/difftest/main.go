@@ -134,10 +134,17 @@ func (t *test) loop() {
 	}
 }
 
+// slow is what is worth a line: the verifier's work on one collection.
+const slow = 3 * time.Second
+
 func (t *test) one(c *gen.Case) {
 	t.cases++
 	t.programs += len(c.Progs)
+	begin := time.Now()
 	r := t.engines.Compare(c)
+	if d := time.Since(begin); d > slow {
+		fmt.Fprintf(t.stderr, "case %s took %v\n", c.Name, d.Round(time.Millisecond))
+	}
 	t.accepted += r.Progs
 	t.runs += r.Runs
 	switch r.Verdict {
