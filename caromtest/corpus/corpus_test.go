@@ -30,3 +30,5 @@ func TestFound(t *testing.T) { caromtest.Run(t, corpus.Found()...) }
 func TestTargets(t *testing.T) { caromtest.Run(t, corpus.Targets()...) }
 
 func TestStorage(t *testing.T) { caromtest.Run(t, corpus.Storage()...) }
+
+func TestSockets(t *testing.T) { caromtest.Run(t, corpus.Sockets()...) }

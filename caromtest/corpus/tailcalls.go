@@ -102,7 +102,7 @@ func storage(o objects) []ct.Case {
 		return &ct.Load{Programs: []string{p}, Refused: &ct.Refusal{Errno: ct.EINVAL}}
 	}
 	return []ct.Case{
-		one("cgrp_storage", "caller_a", ct.Step{Load: load("callee_a"), Do: []ct.Op{put("callee_a")}}),
+		one("cgrp_storage", "caller_a", ct.Step{Load: load("callee_a"), Do: []ct.Op{put("callee_a")}}, prog("caller_a", 1)),
 		one("cgrp_diff_storage", "caller_a",
 			ct.Step{Load: load("callee_b"), Do: []ct.Op{put("callee_b").Fails(ct.EINVAL)}},
 			ct.Step{Load: refused("caller_b")}),
@@ -110,7 +110,7 @@ func storage(o objects) []ct.Case {
 		one("cgrp_no_storage first", "caller_none",
 			ct.Step{Load: refused("caller_a")},
 			ct.Step{Load: load("callee_a"), Do: []ct.Op{put("callee_a").Fails(ct.EINVAL)}}),
-		one("cgrp_no_storage_leaf", "caller_a", ct.Step{Load: load("leaf_none"), Do: []ct.Op{put("leaf_none")}}),
+		one("cgrp_no_storage_leaf", "caller_a", ct.Step{Load: load("leaf_none"), Do: []ct.Op{put("leaf_none")}}, prog("caller_a", 1)),
 		one("cgrp_no_storage_bridge", "caller_a",
 			ct.Step{Load: load("bridge_none"), Do: []ct.Op{put("bridge_none").Fails(ct.EINVAL)}}),
 		one("cgrp_none has none", "caller_none",

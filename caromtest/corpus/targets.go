@@ -152,6 +152,34 @@ func readSockets() ct.Case {
 	return with(c, "m", &ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 2})
 }
 
+// Sockets returns the cases of socket lookups where nobody listens.
+func Sockets() []ct.Case {
+	var cases []ct.Case
+	for _, k := range []struct {
+		name string
+		t    ebpf.ProgramType
+	}{{"tc", ebpf.SchedCLS}, {"xdp", ebpf.XDP}} {
+		b := newBatch("sockets/" + k.name)
+		for i := range 5 {
+			b.line("*(u64 *)(r10 %d) = 0", -8*(i+1))
+		}
+		for _, find := range []string{"bpf_sk_lookup_tcp", "bpf_sk_lookup_udp", "bpf_skc_lookup_tcp"} {
+			// Sizes of an IPv4 and an IPv6 tuple and two others; the network namespace is the current
+			// one, then none; one flag is bad.
+			for _, c := range [][3]int{{12, -1, 0}, {36, -1, 0}, {8, -1, 0}, {13, -1, 0}, {12, 0x7fffffff, 0}, {12, -1, 1}} {
+				b.line("r1 = r9\nr2 = r10\nr2 += -40\nr3 = %d\nr4 = %d\nr5 = %d", c[0], c[1], c[2])
+				b.line("call %s", find)
+				b.line("r8 = 0\nif r0 == 0 goto +3\nr1 = r0\ncall bpf_sk_release\nr8 = 1")
+				b.result("r8", 0)
+			}
+		}
+		c := b.finish()
+		c.Type, c.Data = k.t, tcp()
+		cases = append(cases, c)
+	}
+	return cases
+}
+
 // Storage returns the cases of cgroup storage: a run has a zeroed value of its own, which stays
 // for all repetitions.
 func Storage() []ct.Case {

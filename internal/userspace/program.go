@@ -69,6 +69,22 @@ func (o *progObject) Unref() {
 	}
 }
 
+// beginStorage gives a run fresh cgroup storage, once for all repetitions as bpf_test_run does.
+func (o *progObject) beginStorage(c *vm.CPU) error {
+	for _, s := range o.storage {
+		if err := s.Begin(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *progObject) endStorage(c *vm.CPU) {
+	for _, s := range o.storage {
+		s.End(c)
+	}
+}
+
 // program is the handle of a program. It implements engine.Program.
 type program struct {
 	obj    *progObject
@@ -122,11 +138,9 @@ func (p *program) runOn(ctx context.Context, c *vm.CPU, in *engine.Input, res *e
 	if in.World != nil && in.World.Seed != 0 {
 		c.SetSeed(in.World.Seed)
 	}
-	for _, s := range p.obj.storage {
-		if err := s.Begin(c); err != nil {
-			return fmt.Errorf("program %s: %w", p.Name(), err)
-		}
-		defer s.End(c)
+	defer p.obj.endStorage(c)
+	if err := p.obj.beginStorage(c); err != nil {
+		return fmt.Errorf("program %s: %w", p.Name(), err)
 	}
 	r1, err := prepare(c, p.obj.Program, in)
 	if err != nil {
