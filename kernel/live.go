@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -34,6 +35,9 @@ type LiveProgram struct {
 	Tag    string
 	Type   ebpf.ProgramType
 	Loaded time.Time // zero when the kernel does not say
+	// Attached says where bpf_links attach the program, for people. Attachments without a link,
+	// such as those of tc filters, are not listed.
+	Attached []string
 }
 
 // Holder is what keeps an array's slots: a process with a file descriptor, or a pin. When the last
@@ -42,6 +46,14 @@ type Holder struct {
 	PID  int // 0 for a pin
 	Comm string
 	Pin  string // path
+}
+
+// String is the path of a pin, or the process.
+func (h Holder) String() string {
+	if h.Pin != "" {
+		return h.Pin
+	}
+	return fmt.Sprintf("%s (pid %d)", h.Comm, h.PID)
 }
 
 // SetOptions say how a program of an object is loaded for a slot.

@@ -12,11 +12,17 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Holders lists who keeps the array's slots besides this process: processes with a file descriptor
-// of it and pins, as far as this process may see them.
+// Holders lists who keeps the array's slots besides this process.
 func (a *Array) Holders() ([]Holder, error) {
-	holders, err := processes(a.ID())
-	if err != nil {
+	all, err := ListHolders()
+	return all[a.ID()], err
+}
+
+// ListHolders lists, for all maps, the processes that have them open, without this one, and their
+// pins, as far as this process may see them.
+func ListHolders() (map[ebpf.MapID][]Holder, error) {
+	all := map[ebpf.MapID][]Holder{}
+	if err := processes(all); err != nil {
 		return nil, err
 	}
 	mounts, err := bpffs()
@@ -24,19 +30,17 @@ func (a *Array) Holders() ([]Holder, error) {
 		return nil, err
 	}
 	for _, dir := range mounts {
-		holders = append(holders, pins(dir, a.ID())...)
+		pins(dir, all)
 	}
-	return holders, nil
+	return all, nil
 }
 
 // processes looks for file descriptors in /proc.
-func processes(id ebpf.MapID) ([]Holder, error) {
+func processes(all map[ebpf.MapID][]Holder) error {
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var all []Holder
-	line := fmt.Sprintf("\nmap_id:\t%d\n", id)
 	for _, d := range dirs {
 		pid, err := strconv.Atoi(d.Name())
 		if err != nil || pid == os.Getpid() {
@@ -44,19 +48,27 @@ func processes(id ebpf.MapID) ([]Holder, error) {
 		}
 		infos, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
 		if err != nil {
-			return nil, err
+			return err
 		}
+		seen := map[ebpf.MapID]bool{}
 		for _, path := range infos {
 			b, err := os.ReadFile(path)
-			if err != nil || !strings.Contains(string(b), line) {
+			_, after, ok := strings.Cut(string(b), "\nmap_id:\t")
+			if err != nil || !ok {
 				continue // other files, and processes that ended
 			}
+			number, _, _ := strings.Cut(after, "\n")
+			n, err := strconv.ParseUint(number, 10, 32)
+			id := ebpf.MapID(n)
+			if err != nil || seen[id] {
+				continue
+			}
+			seen[id] = true
 			comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-			all = append(all, Holder{PID: pid, Comm: strings.TrimSpace(string(comm))})
-			break
+			all[id] = append(all[id], Holder{PID: pid, Comm: strings.TrimSpace(string(comm))})
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // bpffs lists where bpf file systems are mounted.
@@ -78,9 +90,8 @@ func bpffs() ([]string, error) {
 	return all, lines.Err()
 }
 
-// pins looks for the map below a directory of bpffs.
-func pins(dir string, id ebpf.MapID) []Holder {
-	var all []Holder
+// pins looks for maps below a directory of bpffs.
+func pins(dir string, all map[ebpf.MapID][]Holder) {
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return nil
@@ -91,11 +102,10 @@ func pins(dir string, id ebpf.MapID) []Holder {
 		}
 		defer m.Close()
 		if info, err := m.Info(); err == nil {
-			if pinned, ok := info.ID(); ok && pinned == id {
-				all = append(all, Holder{Pin: path})
+			if id, ok := info.ID(); ok {
+				all[id] = append(all[id], Holder{Pin: path})
 			}
 		}
 		return nil
 	})
-	return all
 }

@@ -129,7 +129,7 @@ type Programs struct {
 // ListPrograms lists the programs of the running kernel. It needs CAP_SYS_ADMIN.
 func ListPrograms() (*Programs, error) {
 	out := &Programs{map[ebpf.ProgramID]LiveProgram{}, map[ebpf.ProgramID][]ebpf.MapID{}, map[ebpf.MapID][]LiveProgram{}}
-	boot := bootTime()
+	boot, attached := bootTime(), attachments()
 	for id := ebpf.ProgramID(0); ; {
 		next, err := ebpf.ProgramGetNextID(id)
 		if errors.Is(err, os.ErrNotExist) {
@@ -139,13 +139,13 @@ func ListPrograms() (*Programs, error) {
 			return nil, explain(err)
 		}
 		id = next
-		if err := out.read(id, boot); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := out.read(id, boot, attached[id]); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("program with id %d: %w", id, explain(err))
 		}
 	}
 }
 
-func (l *Programs) read(id ebpf.ProgramID, boot time.Time) error {
+func (l *Programs) read(id ebpf.ProgramID, boot time.Time, attached []string) error {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func (l *Programs) read(id ebpf.ProgramID, boot time.Time) error {
 	if err != nil {
 		return err
 	}
-	live := LiveProgram{ID: id, Name: info.Name, Tag: info.Tag, Type: info.Type}
+	live := LiveProgram{ID: id, Name: info.Name, Tag: info.Tag, Type: info.Type, Attached: attached}
 	if since, ok := info.LoadTime(); ok {
 		live.Loaded = boot.Add(since)
 	}

@@ -16,6 +16,9 @@ func ArrayIDs() ([]ebpf.MapID, error) { return nil, available() }
 // ListPrograms reports that the system has no programs.
 func ListPrograms() (*Programs, error) { return nil, available() }
 
+// ListHolders reports that the system has no maps.
+func ListHolders() (map[ebpf.MapID][]Holder, error) { return nil, available() }
+
 // OpenArray reports that the system has no PROG_ARRAYs.
 func OpenArray(ebpf.MapID) (*Array, error) { return nil, available() }
 

@@ -14,7 +14,8 @@ import (
 )
 
 const slotsLong = `Show the program arrays of the running kernel: what every slot holds, when that was loaded,
-and which programs use the array. Without a flag, all arrays are shown.
+which programs use the array and where they are attached, and which processes and pins hold it:
+Linux empties an array when the last of those goes. Without a flag, all arrays are shown.
 
 Names are what the kernel keeps of them, 15 bytes. It needs root.`
 
@@ -138,6 +139,10 @@ func showSlots(f *slotsFlags, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	holders, err := kernel.ListHolders()
+	if err != nil {
+		return err
+	}
 	write := writeArray
 	if f.json {
 		write = writeArrayJSON
@@ -150,7 +155,7 @@ func showSlots(f *slotsFlags, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if err := write(out, info); err != nil {
+		if err := write(out, info, holders[info.ID]); err != nil {
 			return err
 		}
 	}
@@ -158,7 +163,7 @@ func showSlots(f *slotsFlags, out io.Writer) error {
 }
 
 // writeArray prints one array as text.
-func writeArray(out io.Writer, a *kernel.ArrayInfo) error {
+func writeArray(out io.Writer, a *kernel.ArrayInfo, holders []kernel.Holder) error {
 	owner := "no owner yet"
 	if a.Owned {
 		owner = "for " + a.Owner.String()
@@ -172,12 +177,22 @@ func writeArray(out io.Writer, a *kernel.ArrayInfo) error {
 	users := make([]string, len(a.Users))
 	for i, p := range a.Users {
 		users[i] = programName(p)
+		for _, at := range p.Attached {
+			users[i] += ", " + at
+		}
 	}
 	if len(users) == 0 {
 		users = []string{"no program"}
 	}
-	_, err := fmt.Fprintf(out, "%s (id %d), %d of %s filled, %s\nused by %s\n\n",
-		a.Name, a.ID, len(a.Slots), plural(uint64(a.MaxEntries), "slot"), owner, strings.Join(users, ", "))
+	held := make([]string, len(holders))
+	for i, h := range holders {
+		held[i] = h.String()
+	}
+	if len(held) == 0 {
+		held = []string{"no other process and no pin"}
+	}
+	_, err := fmt.Fprintf(out, "%s (id %d), %d of %s filled, %s\nused by %s\nheld by %s\n\n",
+		a.Name, a.ID, len(a.Slots), plural(uint64(a.MaxEntries), "slot"), owner, strings.Join(users, "; "), strings.Join(held, ", "))
 	t := &table{head: []string{">slot", "program", ">id", "tag", "loaded"}}
 	for _, s := range a.Slots {
 		t.add(number(uint64(s.Index)), s.Program.Name, number(uint64(s.Program.ID)), s.Program.Tag, loadedAt(s.Program))
@@ -205,6 +220,7 @@ type arrayLine struct {
 	Frozen     bool          `json:"frozen"`
 	Slots      []filledLine  `json:"slots"`
 	Users      []programLine `json:"used_by"`
+	Holders    []string      `json:"held_by"`
 }
 
 type filledLine struct {
@@ -218,23 +234,28 @@ type programLine struct {
 	Type   string     `json:"type"`
 	Tag    string     `json:"tag"`
 	Loaded *time.Time `json:"loaded_at,omitempty"`
+	// Attached is where links attach the program.
+	Attached []string `json:"attached,omitempty"`
 }
 
 func newProgramLine(p kernel.LiveProgram) programLine {
-	l := programLine{ID: uint32(p.ID), Name: p.Name, Type: p.Type.String(), Tag: p.Tag}
+	l := programLine{ID: uint32(p.ID), Name: p.Name, Type: p.Type.String(), Tag: p.Tag, Attached: p.Attached}
 	if !p.Loaded.IsZero() {
 		l.Loaded = &p.Loaded
 	}
 	return l
 }
 
-func writeArrayJSON(out io.Writer, a *kernel.ArrayInfo) error {
+func writeArrayJSON(out io.Writer, a *kernel.ArrayInfo, holders []kernel.Holder) error {
 	l := arrayLine{
 		Kind: "prog_array", ID: uint32(a.ID), Name: a.Name, MaxEntries: a.MaxEntries, Jited: a.Jited, Frozen: a.Frozen,
-		Slots: []filledLine{}, Users: []programLine{},
+		Slots: []filledLine{}, Users: []programLine{}, Holders: []string{},
 	}
 	if a.Owned {
 		l.Owner = a.Owner.String()
+	}
+	for _, h := range holders {
+		l.Holders = append(l.Holders, h.String())
 	}
 	for _, s := range a.Slots {
 		l.Slots = append(l.Slots, filledLine{s.Index, newProgramLine(s.Program)})

@@ -168,6 +168,9 @@ func TestSlotsShareMaps(t *testing.T) {
 		t.Errorf("context is %v (%v), want 11 and 22 from the new program", values, err)
 	}
 	out = ok(t, "slots", "set", "pinned:"+pin+"[0]="+object+":second_prog", "--fresh", "context")
+	if shown := ok(t, "slots", "--pin", pin); !strings.Contains(shown, "held by "+pin+"\n") {
+		t.Errorf("no pin in\n%s", shown)
+	}
 	if !strings.HasSuffix(out, ", which shares chain\n") {
 		t.Errorf("printed %q", out)
 	}
