@@ -52,7 +52,7 @@ type comparisonLine struct {
 func (s *session) newJudge(spec *ebpf.CollectionSpec, entry string, slots []slot, settings []setting) error {
 	coll, err := carom.NewCollection(spec, s.flags.kernelOptions())
 	if err != nil {
-		return kernelError(err)
+		return loadError(err)
 	}
 	s.judge = &judge{side: s.side, coll: coll, entry: coll.Programs[entry], out: s.out, json: s.flags.json, edges: s.flags.countEdges}
 	if err := applySlots(coll, slots); err != nil {

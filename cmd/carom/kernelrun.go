@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 
@@ -147,12 +145,4 @@ func (f *runFlags) kernelOptions() *carom.Options {
 		opts.CountEdges = carom.CountOn
 	}
 	return &carom.Options{Engine: kernel.Engine(opts)}
-}
-
-// kernelError says what to do about an object that the kernel engine does not take.
-func kernelError(err error) error {
-	if errors.Is(err, os.ErrPermission) {
-		return &unavailable{err}
-	}
-	return loadError(err)
 }

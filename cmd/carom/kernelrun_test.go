@@ -5,11 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/kernel"
+	"github.com/carom-bpf/carom/kernel/tracefs"
 	"github.com/cilium/ebpf"
 )
 
@@ -17,6 +20,13 @@ func needKernel(t *testing.T) {
 	t.Helper()
 	if err := kernel.Available(); err != nil {
 		t.Skip(err)
+	}
+	pipe, err := tracefs.Open()
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := pipe.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -57,10 +67,11 @@ func TestCountEdges(t *testing.T) {
 
 func TestBothEngines(t *testing.T) {
 	needKernel(t)
+	cpus := strconv.Itoa(min(2, runtime.NumCPU()))
 	for name, args := range map[string][]string{
 		"dispatch":     {dispatch, "--pcap", traffic, "--slot", "prog_array[0]=port8080_prog", "--slot", "prog_array[1]=port22_prog"},
 		"missed":       {dispatch, "--pcap", traffic},
-		"tail-context": {examples + "tail-context/tail_context.o", "--pcap", examples + "tail-context/traffic.pcap", "--cpus", "2"},
+		"tail-context": {examples + "tail-context/tail_context.o", "--pcap", examples + "tail-context/traffic.pcap", "--cpus", cpus},
 		"static-call":  {examples + "static-call/static_call.o", "--pcap", examples + "static-call/traffic.pcap"},
 	} {
 		out := ok(t, append([]string{"run", "--engine", "both"}, args...)...)

@@ -257,7 +257,7 @@ func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, se
 	}
 	coll, err := carom.NewCollection(spec, opts)
 	if err != nil {
-		return kernelError(err)
+		return loadError(err)
 	}
 	s.coll, s.entry = coll, coll.Programs[entry]
 	if err := applySlots(coll, slots); err != nil {

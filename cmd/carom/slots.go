@@ -192,7 +192,7 @@ func writeArray(out io.Writer, a *kernel.ArrayInfo, holders []kernel.Holder) err
 		held = []string{"no other process and no pin"}
 	}
 	_, err := fmt.Fprintf(out, "%s (id %d), %d of %s filled, %s\nused by %s\nheld by %s\n\n",
-		a.Name, a.ID, len(a.Slots), plural(uint64(a.MaxEntries), "slot"), owner, strings.Join(users, "; "), strings.Join(held, ", "))
+		a.Name, a.ID, len(a.Slots), plural(uint64(a.MaxEntries), "slot"), owner, strings.Join(users, "\n        "), strings.Join(held, ", "))
 	t := &table{head: []string{">slot", "program", ">id", "tag", "loaded"}}
 	for _, s := range a.Slots {
 		t.add(number(uint64(s.Index)), s.Program.Name, number(uint64(s.Program.ID)), s.Program.Tag, loadedAt(s.Program))
