@@ -166,7 +166,7 @@ func setSlots(coll *carom.Collection, slots []Slot) error {
 func contents(coll *carom.Collection) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	for name, m := range coll.Maps {
-		if m.Type() == ebpf.ProgramArray || m.Type() == ebpf.ArrayOfMaps || name == ".rodata.str" {
+		if m.Type() == ebpf.ProgramArray || m.Type() == ebpf.ArrayOfMaps || m.Type() == ebpf.RingBuf || name == ".rodata.str" {
 			continue
 		}
 		elems := map[string]string{}

@@ -17,6 +17,7 @@ type generator struct {
 	kind   *kind
 	labels int
 	tails  bool     // packets change at the end, not at the start
+	ring   bool     // there is a ring buffer
 	nested bool     // there is a map in a map
 	prog   int      // that is being made
 	tables []string // PROG_ARRAYs
@@ -120,6 +121,10 @@ func (g *generator) maps() {
 		add("outer", ebpf.ArrayOfMaps, 4, 4, 2, 0)
 		g.c.Maps["outer"].InnerMap = &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: innerSize, MaxEntries: 3}
 		g.c.Maps["outer"].Contents = []ebpf.MapKV{{Key: uint32(0), Value: "inner"}}
+	}
+	if g.chance(15) {
+		g.ring = true
+		add("ring", ebpf.RingBuf, 0, 0, 4096, 0)
 	}
 	for i := range 1 + g.IntN(2) {
 		name := fmt.Sprintf("progs%d", i)

@@ -35,6 +35,7 @@ const (
 	tcOnly
 	xdpOnly
 	notFilter
+	redirects
 )
 
 func (w where) fits(k *kind) bool {
@@ -43,7 +44,7 @@ func (w where) fits(k *kind) bool {
 		return k.skb
 	case tcOnly:
 		return k.skb && k.store
-	case notFilter:
+	case notFilter, redirects:
 		return k.store
 	case xdpOnly:
 		return k.typ == ebpf.XDP
@@ -126,10 +127,13 @@ func makesRoom(name string) bool {
 	return slices.Contains([]string{"skb_change_head", "skb_adjust_room", "skb_change_proto", "skb_vlan_push"}, name)
 }
 
+// text makes a register point to a constant string.
+func text(f *fn, reg int) []string {
+	t := f.IntN(len(texts))
+	return []string{f.line("r%d = map[.rodata.str][0]+%d ll", reg, textLen*t)}
+}
+
 func textHelpers() []helper {
-	text := func(f *fn, reg int) []string {
-		return []string{f.line("r%d = map[.rodata.str][0]+%d ll", reg, textLen*f.IntN(len(texts)))}
-	}
 	// number puts a text to parse into the frame.
 	number := func(f *fn) []string {
 		at := f.area(24)
@@ -167,6 +171,10 @@ func textHelpers() []helper {
 		{"probe_read_kernel", everywhere, func(f *fn) []string {
 			return join(f.ptr(1, 16), f.fixed(2, 1, 7, 8, 16), f.ptr(3, 16))
 		}},
+		{"probe_read_kernel_str", everywhere, func(f *fn) []string {
+			return join(f.ptr(1, 16), f.fixed(2, 1, 7, 8, 16), text(f, 3))
+		}},
+		{"redirect", redirects, func(f *fn) []string { return join(f.num(1, 0, 1, 99), f.num(2, 0, 1, 2)) }},
 	}
 }
 

@@ -118,3 +118,29 @@ func (f *fn) nestedMap() (Op, bool) {
 	f.clobber()
 	return Op{Head: lines, Body: []Op{f.valueAccess(innerSize)}, Tail: []string{skip + ":", "r0 = 1"}}, true
 }
+
+// ringBuffer writes records, which nobody reads, and asks how full the ring is.
+func (f *fn) ringBuffer() (Op, bool) {
+	if !f.ring {
+		return Op{}, false
+	}
+	ring := "r1 = map[ring] ll"
+	switch f.IntN(3) {
+	case 0:
+		lines := join([]string{ring}, f.ptr(2, 24), f.fixed(3, 1, 8, 20, 24), f.num(4, 0, 0, 1, 2, 3))
+		f.clobber()
+		return ops(append(lines, "call bpf_ringbuf_output")...)
+	case 1:
+		lines := []string{ring, f.line("r2 = %d", f.IntN(5)), "call bpf_ringbuf_query"}
+		f.clobber()
+		return ops(lines...)
+	}
+	size, skip := choose(f.generator, 8, 16, 500, 4000), f.label()
+	lines := []string{
+		ring, f.line("r2 = %d", size), "r3 = 0", "call bpf_ringbuf_reserve", "if r0 == 0 goto " + skip,
+		f.line("*(u64 *)(r0 +%d) = r%d", f.IntN(size/8)*8, f.from(kept)), "r1 = r0", f.line("r2 = %d", f.IntN(3)),
+		"call bpf_ringbuf_" + choose(f.generator, "submit", "discard"), skip + ":", "r0 = 5",
+	}
+	f.clobber()
+	return ops(lines...)
+}
