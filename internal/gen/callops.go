@@ -4,9 +4,6 @@ import "strconv"
 
 // tailCall jumps through a PROG_ARRAY with an index that the verifier knows or does not know.
 func (f *fn) tailCall() (Op, bool) {
-	if f.chance(40) {
-		return Op{}, false
-	}
 	table := f.tables[f.IntN(len(f.tables))]
 	lines := []string{"r1 = r6", f.line("r2 = map[%s] ll", table)}
 	n := int(f.c.Maps[table].MaxEntries)

@@ -187,7 +187,7 @@ func makers() []maker {
 		{12, (*fn).branch}, {5, (*fn).loop}, {1, (*fn).earlyExit},
 		{12, (*fn).mapOp}, {6, (*fn).contextRead}, {5, (*fn).contextWrite},
 		{10, (*fn).packetAccess}, {4, (*fn).packetLoad},
-		{12, (*fn).helperOp}, {9, (*fn).tailCall}, {10, (*fn).callOp}, {3, (*fn).visit}, {3, (*fn).nestedMap}, {6, (*fn).ringBuffer},
+		{12, (*fn).helperOp}, {12, (*fn).tailCall}, {10, (*fn).callOp}, {3, (*fn).visit}, {3, (*fn).nestedMap}, {6, (*fn).ringBuffer},
 	}
 }
 

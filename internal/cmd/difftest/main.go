@@ -3,8 +3,9 @@
 //
 //	go run ./internal/cmd/difftest --count 10000 --seed 1 --out /tmp/differences
 //
-// A case is named seed_number; --seed SEED --start NUMBER --count 1 runs it again, and --show prints
-// it. It needs root. A program runs in user space first; only programs that end are given to the kernel. The exit code is 1 after a difference, and when the kernel logged a warning.
+// A case is named seed_number: --seed SEED --start NUMBER --count 1 runs it again, and --show prints
+// it. The command needs root. A program runs in user space first; only programs that end are given
+// to the kernel. The exit code is 1 after a difference, and when the kernel logged a warning.
 package main
 
 import (
