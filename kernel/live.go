@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 )
 
 // ArrayInfo is a PROG_ARRAY of the running kernel.
@@ -62,4 +63,22 @@ type SetOptions struct {
 	// use is used by the new program too, when name, type, sizes and flags are those of its spec.
 	// Global data is always new.
 	Fresh []string
+}
+
+// ReplaceOptions say how ReplaceAll replaces a chain.
+type ReplaceOptions struct {
+	// Link is the attachment that is switched; 0 for the only one of a program with the entry's
+	// name.
+	Link link.ID
+	// PinDir is a directory of bpffs. The new PROG_ARRAYs are pinned there under their names, as
+	// they would be emptied otherwise when this process ends. Pins that are there are replaced.
+	PinDir string
+	// Fresh names maps that are made anew, see SetOptions.
+	Fresh []string
+}
+
+// Replacement is what ReplaceAll did.
+type Replacement struct {
+	Pins   []string // paths of the new PROG_ARRAYs
+	Shared []string // maps that the new generation goes on with
 }

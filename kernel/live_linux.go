@@ -180,7 +180,7 @@ func bootTime() time.Time {
 
 // Clear empties a slot. It wraps ebpf.ErrKeyNotExist when the slot is empty.
 func (a *Array) Clear(index uint32) error {
-	return slotError(a, index, a.m.Delete(binary.NativeEndian.AppendUint32(nil, index)))
+	return slotError(a, index, a.m.Delete(indexKey(index)))
 }
 
 // SetID puts a loaded program into a slot. A slot that is filled is replaced in one step.
@@ -212,7 +212,7 @@ func (a *Array) set(index uint32, p *ebpf.Program) error {
 	// Of a program that others loaded, the type is all that is known of what Linux compares.
 	f := &facts{Owner: linux.Owner{Type: info.Type, Jited: true, Extension: info.Type == ebpf.Extension}}
 	k := &program{p: p, name: info.Name, id: uint32(id), facts: f}
-	key := binary.NativeEndian.AppendUint32(nil, index)
+	key := indexKey(index)
 	return slotError(a, index, a.m.explainInsert(key, k, wrap(a.m.m.Put(key, p))))
 }
 
@@ -251,7 +251,7 @@ func (a *Array) Set(index uint32, spec *ebpf.CollectionSpec, prog string, opts S
 		return nil, err
 	}
 	defer coll.Close()
-	key := binary.NativeEndian.AppendUint32(nil, index)
+	key := indexKey(index)
 	if err := a.m.UpdateProgram(key, coll.Program(prog), 0); err != nil {
 		return nil, slotError(a, index, err)
 	}
@@ -334,6 +334,8 @@ func fits(spec *ebpf.MapSpec, m *ebpf.Map) bool {
 
 // kernelName is what the kernel keeps of a name (BPF_OBJ_NAME_LEN).
 func kernelName(name string) string { return name[:min(len(name), unix.BPF_OBJ_NAME_LEN-1)] }
+
+func indexKey(index uint32) []byte { return binary.NativeEndian.AppendUint32(nil, index) }
 
 // slotError names the slot.
 func slotError(a *Array, index uint32, err error) error {

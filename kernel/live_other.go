@@ -56,3 +56,8 @@ func (*Array) Set(uint32, *ebpf.CollectionSpec, string, SetOptions) ([]string, e
 
 // Holders reports that the system has no PROG_ARRAYs.
 func (*Array) Holders() ([]Holder, error) { return nil, available() }
+
+// ReplaceAll reports that the system has no PROG_ARRAYs.
+func ReplaceAll(*ebpf.CollectionSpec, string, ReplaceOptions) (*Replacement, error) {
+	return nil, available()
+}

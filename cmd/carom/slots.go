@@ -38,7 +38,7 @@ func newSlots() *cobra.Command {
   carom slots clear id:12[1]`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("%q is neither set nor clear; use --name %s to see one array", args[0], args[0])
+				return usagef("%q is none of set, clear and replace-all; use --name %s to see one array", args[0], args[0])
 			}
 			return nil
 		},
@@ -50,7 +50,7 @@ func newSlots() *cobra.Command {
 	fl.StringArrayVar(&f.names, "name", nil, "arrays with this `NAME`; may be repeated")
 	fl.StringArrayVar(&f.pins, "pin", nil, "the array that is pinned at `PATH`; may be repeated")
 	fl.BoolVar(&f.json, "json", false, "print JSON lines, one for each array")
-	cmd.AddCommand(newSlotsSet(), newSlotsClear())
+	cmd.AddCommand(newSlotsSet(), newSlotsClear(), newSlotsReplace())
 	return cmd
 }
 
