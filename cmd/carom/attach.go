@@ -25,7 +25,7 @@ type attachFlags struct {
 	pid                 int
 	slots, sets, events []string
 	duration            time.Duration
-	json                bool
+	countEdges, json    bool
 }
 
 const attachLong = `Load an object into the Linux kernel, attach it and print what its programs report.
@@ -35,6 +35,9 @@ SEC("uretprobe//bin/bash:readline"). Lines of trace_printk come from a trace ins
 so other readers of trace_pipe lose nothing; only lines of this object's programs are printed.
 Records of perf event arrays and ring buffers are decoded through the object's BTF.
 
+With --count-edges an instrumented copy of each program runs, which counts the tail calls that were
+taken, and those that were not with the reason. The counts come at the end.
+
 Ctrl-C detaches. While carom runs it holds the program arrays; they are emptied when it ends.
 It needs root, or CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN (for tracefs).`
 
@@ -42,7 +45,7 @@ const attachExample = `  carom attach xdp_dispatch.o --xdp veth0 --slot prog_arr
   carom attach tail_context.o --cgroup /sys/fs/cgroup/test
   carom attach readline.o --events events:event
   carom attach readline.o --uretprobe /bin/bash:readline --pid 4211 --json
-  carom attach filter.o --tc veth0 ingress --duration 10s`
+  carom attach filter.o --tc veth0 ingress --duration 10s --count-edges`
 
 func newAttach() *cobra.Command {
 	f := &attachFlags{places: map[string]*[]string{}}
@@ -75,6 +78,7 @@ func newAttach() *cobra.Command {
 	fl.StringArrayVar(&f.sets, "set", nil, "set an `ELEMENT`, MAP[KEY]=VALUE, or VARIABLE=VALUE; may be repeated")
 	fl.StringArrayVar(&f.events, "events", nil, "print records of this `MAP` only, MAP[:STRUCT]; may be repeated")
 	fl.DurationVar(&f.duration, "duration", 0, "detach after this `TIME`, for example 10s")
+	fl.BoolVar(&f.countEdges, "count-edges", false, "count tail calls; an instrumented copy of the programs runs")
 	fl.BoolVar(&f.json, "json", false, "print JSON lines")
 	return cmd
 }
@@ -159,7 +163,7 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // load makes the collection and sets up everything that has to be there before programs run.
 func (s *attachSession) load(spec *ebpf.CollectionSpec, slots []slot, settings []setting) error {
-	coll, err := carom.NewCollection(spec, &carom.Options{Engine: kernel.Engine(kernel.Options{})})
+	coll, err := carom.NewCollection(spec, s.flags.kernelOptions())
 	if err != nil {
 		return loadError(err)
 	}
@@ -189,7 +193,12 @@ func (s *attachSession) attach(todo []attachment) error {
 		s.attached = append(s.attached, a)
 	}
 	for _, a := range s.attached {
-		if err := s.stream.attached(a.Program(), s.coll.Programs[a.Program()], a.Target()); err != nil {
+		if err := s.stream.attached(s.coll.Programs[a.Program()], a.Target(), s.flags.countEdges); err != nil {
+			return err
+		}
+	}
+	if s.flags.countEdges {
+		if err := s.stream.counting(); err != nil {
 			return err
 		}
 	}
@@ -237,7 +246,9 @@ func (s *attachSession) follow(ctx context.Context) error {
 	for range readers {
 		errs = append(errs, <-done)
 	}
-	errs = append(errs, s.stream.summary(time.Since(start), s.records, s.printer))
+	took := time.Since(start)
+	edges, err := s.edges()
+	errs = append(errs, err, s.stream.edges(edges), s.stream.summary(took, s.records, s.printer, edges))
 	return errors.Join(errs...)
 }
 

@@ -93,6 +93,8 @@ type (
 		Program string         `json:"program"`
 		ID      ebpf.ProgramID `json:"id"`
 		Target  string         `json:"target"`
+		// Instrumented says that a copy which counts tail calls is attached.
+		Instrumented bool `json:"instrumented,omitempty"`
 	}
 	slotLine struct {
 		Kind    string         `json:"kind"` // slot
@@ -123,6 +125,7 @@ type (
 		Printed   uint64              `json:"printed"`
 		TraceLost uint64              `json:"trace_lost"` // events of all programs on the machine
 		Maps      map[string]mapCount `json:"maps,omitempty"`
+		*edgeTotals
 	}
 	mapCount struct {
 		Records uint64 `json:"records"`
@@ -130,9 +133,9 @@ type (
 	}
 )
 
-func (s *stream) attached(name string, p *carom.Program, target string) error {
-	return s.line(attachedLine{"attached", name, p.ID(), target},
-		"%s (%s, id %d) is attached to %s", name, p.Type(), p.ID(), target)
+func (s *stream) attached(p *carom.Program, target string, instrumented bool) error {
+	return s.line(attachedLine{"attached", p.Name(), p.ID(), target, instrumented},
+		"%s (%s, id %d) is attached to %s", p.Name(), p.Type(), p.ID(), target)
 }
 
 // slots lists what the program arrays hold.
@@ -278,8 +281,8 @@ func (s *stream) print(l *kernel.Printed) error {
 }
 
 // summary says what came in all and what was lost.
-func (s *stream) summary(took time.Duration, records []*recordMap, p *kernel.Printer) error {
-	v := detachedLine{Kind: "detached", Seconds: took.Seconds(), Printed: s.printed, Maps: map[string]mapCount{}}
+func (s *stream) summary(took time.Duration, records []*recordMap, p *kernel.Printer, edges *edgeTotals) error {
+	v := detachedLine{Kind: "detached", Seconds: took.Seconds(), Printed: s.printed, Maps: map[string]mapCount{}, edgeTotals: edges}
 	var parts []string
 	if p != nil {
 		v.TraceLost = p.Lost()
@@ -295,6 +298,9 @@ func (s *stream) summary(took time.Duration, records []*recordMap, p *kernel.Pri
 			part += fmt.Sprintf(", %d lost", r.lost)
 		}
 		parts = append(parts, part)
+	}
+	if edges != nil {
+		parts = append(parts, edges.String())
 	}
 	if len(parts) == 0 {
 		parts = []string{"the object has nothing to print"}

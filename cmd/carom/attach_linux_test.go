@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/carom-bpf/carom/kernel"
+	"golang.org/x/sys/unix"
+)
+
+// newLoopback moves the thread into a new network namespace and sets its lo up. The namespace goes
+// with the thread.
+func newLoopback() error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// onceAttached is the output of a command that sends traffic when programs are attached, on the
+// thread that attached them, and then ends the command.
+type onceAttached struct {
+	bytes.Buffer
+	traffic func()
+}
+
+func (o *onceAttached) Write(b []byte) (int, error) {
+	if o.traffic != nil && bytes.Contains(b, []byte("attached")) {
+		o.traffic()
+		o.traffic = nil
+	}
+	return o.Buffer.Write(b)
+}
+
+// attachLoopback runs carom attach for lo of a new network namespace, where one packet each is sent
+// to TCP ports that nobody listens on, and returns what it printed.
+func attachLoopback(t *testing.T, ports []string, args ...string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("it needs root")
+	}
+	if err := kernel.Available(); err != nil {
+		t.Skip(err)
+	}
+	var out onceAttached
+	var errOut bytes.Buffer
+	var skip error
+	code := exitOK
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread must not be used again
+		if skip = newLoopback(); skip != nil {
+			return
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		out.traffic = func() {
+			for _, port := range ports {
+				if c, err := net.Dial("tcp4", "127.0.0.1:"+port); err == nil {
+					_ = c.Close()
+				}
+			}
+			cancel()
+		}
+		all := append([]string{"attach", dispatch, "--xdp", "lo", "--xdp-mode", "generic"}, args...)
+		code = run(ctx, all, strings.NewReader(""), &out, &errOut)
+	}()
+	<-done
+	if skip != nil {
+		t.Skipf("cannot make a network namespace: %v", skip)
+	}
+	if code != exitOK || errOut.Len() > 0 {
+		t.Fatalf("exit %d: %s", code, &errOut)
+	}
+	return out.String()
+}
+
+// TestAttachCountsEdges: a SYN to each of the ports is one run that makes a tail call. What the
+// system answers goes to other ports.
+func TestAttachCountsEdges(t *testing.T) {
+	out := attachLoopback(t, []string{"8080", "22", "8080", "80"}, "--count-edges", "--slot", "prog_array[0]=port8080_prog")
+	wantLines(t, out,
+		"tail calls are counted: what runs is an instrumented copy of each program",
+		"tail call taken count",
+		"xdp_dispatch -> prog_array[0] -> port8080_prog 2",
+		"tail call not taken reason count at source",
+		"xdp_dispatch -> prog_array[1] empty slot 1 xdp_dispatch.c:87 bpf_tail_call(ctx, &prog_array…",
+	)
+	if !strings.HasSuffix(out, ": 2 lines printed, 2 tail calls, 1 not taken\n") {
+		t.Errorf("got %s", out)
+	}
+}
+
+// detached is the last line of carom attach --json.
+type detached struct {
+	Kind         string
+	Instrumented bool
+	Counted      *bool `json:"edges_counted"`
+	Edges        []edgeCount
+	Misses       []edgeCount
+	Hops         *uint64 `json:"tail_calls"`
+	Missed       *uint64 `json:"not_taken"`
+}
+
+func readDetached(t *testing.T, out string) (first, last detached) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	for text, v := range map[string]*detached{lines[0]: &first, lines[len(lines)-1]: &last} {
+		if err := json.Unmarshal([]byte(text), v); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+	}
+	if first.Kind != "attached" || last.Kind != "detached" {
+		t.Fatalf("got %s", out)
+	}
+	return first, last
+}
+
+func TestAttachCountsEdgesJSON(t *testing.T) {
+	first, last := readDetached(t, attachLoopback(t, []string{"22", "8080", "22"}, "--json", "--count-edges", "--slot", "prog_array[1]=port8080_prog"))
+	if !first.Instrumented || last.Counted == nil || !*last.Counted || *last.Hops != 2 || *last.Missed != 1 {
+		t.Errorf("got %+v, %+v", first, last)
+	}
+	if len(last.Edges) != 1 || last.Edges[0].To != "port8080_prog" || last.Edges[0].Index != 1 || last.Edges[0].Count != 2 {
+		t.Errorf("edges %+v", last.Edges)
+	}
+	if len(last.Misses) != 1 || last.Misses[0].Reason != "empty slot" || last.Misses[0].Index != 0 || last.Misses[0].Line != 87 {
+		t.Errorf("misses %+v", last.Misses)
+	}
+	first, last = readDetached(t, attachLoopback(t, []string{"22"}, "--json"))
+	if first.Instrumented || last.Counted != nil || last.Edges != nil || last.Hops != nil {
+		t.Errorf("counts that nobody asked for: %+v, %+v", first, last)
+	}
+}
