@@ -10,7 +10,7 @@ import (
 
 // Found returns small forms of what random programs found (internal/cmd/difftest).
 func Found() []ct.Case {
-	return []ct.Case{lockFlag("arr"), lockFlag("pcpu"), overlappingRead()}
+	return []ct.Case{lockFlag("arr"), lockFlag("pcpu"), overlappingRead(), queueMapping()}
 }
 
 // lockFlag updates an array with BPF_F_LOCK, which needs a bpf_spin_lock in the value.
@@ -80,4 +80,27 @@ func overlappingRead() ct.Case {
 			exit`},
 		Steps: []ct.Step{{Want: &ct.Want{Entries: []ct.Entry{{Map: "out", Key: uint32(0), Value: words}}}}},
 	}
+}
+
+// queueMapping stores what is no queue: registers are compared in 64 bits, immediates signed.
+func queueMapping() ct.Case {
+	c := ct.Case{Name: "found/queue_mapping", Data: tcp(), Asm: map[string]string{}}
+	for _, s := range []struct {
+		name, store string
+		queue       uint32
+	}{
+		{"immediate", "*(u32 *)(r1 +12) = 5", 5},
+		{"immediate 65535", "*(u32 *)(r1 +12) = 65535", 0},
+		{"immediate below 0", "*(u32 *)(r1 +12) = -13", 0xfff3},
+		{"register", "r2 = 65534\n*(u32 *)(r1 +12) = r2", 65534},
+		{"register below 0", "r2 = -13\n*(u32 *)(r1 +12) = r2", 0},
+		{"register past 32 bits", "r2 = 0x100000005 ll\n*(u32 *)(r1 +12) = r2", 0},
+	} {
+		name := sprint("p%d", len(c.Steps))
+		c.Asm[name] = s.store + "\nr0 = *(u32 *)(r1 +12)\nexit"
+		step := prog(name, s.queue)
+		step.Name = s.name
+		c.Steps = append(c.Steps, step)
+	}
+	return c
 }

@@ -3,6 +3,7 @@ package vm
 import (
 	"encoding/binary"
 
+	"github.com/carom-bpf/carom/internal/isa"
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/mem"
 )
@@ -176,6 +177,16 @@ func (c *CPU) loadContext(p *Program, pc int, off uint32, k int) (uint64, bool) 
 	return mem.Load64(back), true
 }
 
+// noQueue reports whether a store to queue_mapping does nothing: Linux compares a register with
+// NO_QUEUE_MAPPING in 64 bits and unsigned, an immediate signed (bpf_convert_ctx_access).
+func noQueue(i isa.Insn, v uint64) bool {
+	const noQueueMapping = 0xffff
+	if i.Op&7 == isa.ClassST {
+		return i.Imm >= noQueueMapping
+	}
+	return v >= noQueueMapping
+}
+
 func (c *CPU) storeContext(p *Program, pc int, off uint32, k int, v uint64) bool {
 	size := uint32(1) << k
 	f := c.ctxFields.Field(off, size, true)
@@ -185,9 +196,10 @@ func (c *CPU) storeContext(p *Program, pc int, off uint32, k int, v uint64) bool
 	}
 	switch f.Kind {
 	case linux.FieldQueue:
-		if uint32(v) >= 0xffff {
+		if noQueue(p.Insns[pc], v) {
 			return true
 		}
+		v &= 0xffff
 	case linux.FieldShort:
 		v &= 0xffff
 	}
