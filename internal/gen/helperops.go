@@ -229,7 +229,7 @@ func shapeHelpers() []helper {
 		{"skb_change_tail", tcOnly, func(f *fn) []string {
 			return join(ctxArg, f.num(2, 13, 14, 34, 40, 64, 120, 400), f.num(3, 0, 0, 0, 0, 1))
 		}},
-		{"skb_change_head", tcOnly, func(f *fn) []string { return join(ctxArg, f.num(2, 0, 1, 4, 14, 100), f.num(3, 0, 0, 0, 0, 1)) }},
+		{"skb_change_head", tcOnly, func(f *fn) []string { return join(ctxArg, f.below(2, 128), f.num(3, 0, 0, 0, 0, 1)) }},
 		{"skb_change_proto", tcOnly, func(f *fn) []string { return join(ctxArg, f.num(2, 0x0008, 0xdd86), f.num(3, 0, 0, 0, 1)) }},
 		{"skb_adjust_room", tcOnly, func(f *fn) []string {
 			return join(ctxArg, f.num(2, 0, 4, 8, 20, -4, -20, -8, 40, 5000), f.num(3, 0, 1, 2),
