@@ -36,7 +36,8 @@ so other readers of trace_pipe lose nothing; only lines of this object's program
 Records of perf event arrays and ring buffers are decoded through the object's BTF.
 
 With --count-edges an instrumented copy of each program runs, which counts the tail calls that were
-taken, and those that were not with the reason. The counts come at the end.
+taken, and those that were not with the reason. The counts come at the end. Programs that others put
+into slots meanwhile do not count themselves: calls of them are named without target, or missed.
 
 Ctrl-C detaches. While carom runs it holds the program arrays; they are emptied when it ends.
 It needs root, or CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN (for tracefs).`
@@ -109,6 +110,7 @@ type attachSession struct {
 	records  []*recordMap
 	printer  *kernel.Printer
 	stream   *stream
+	targets  map[string]bool // programs that were seen in slots
 }
 
 func attachObject(ctx context.Context, object string, f *attachFlags, direction string, out io.Writer) error {
@@ -137,7 +139,7 @@ func attachObject(ctx context.Context, object string, f *attachFlags, direction 
 	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	s := &attachSession{flags: f, stream: &stream{out: bufio.NewWriterSize(out, 64<<10), json: f.json}}
+	s := &attachSession{flags: f, targets: map[string]bool{}, stream: &stream{out: bufio.NewWriterSize(out, 64<<10), json: f.json}}
 	if err := s.load(spec, slots, settings); err != nil {
 		return errors.Join(err, s.close())
 	}
@@ -198,7 +200,7 @@ func (s *attachSession) attach(todo []attachment) error {
 		}
 	}
 	if s.flags.countEdges {
-		if err := s.stream.counting(); err != nil {
+		if err := errors.Join(s.noteTargets(), s.stream.counting()); err != nil {
 			return err
 		}
 	}

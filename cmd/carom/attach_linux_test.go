@@ -4,19 +4,31 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/carom-bpf/carom/kernel"
 	"golang.org/x/sys/unix"
 )
 
 // newLoopback moves the thread into a new network namespace and sets its lo up. The namespace goes
-// with the thread.
+// with the thread, which stays on its CPU, so that all packets are received there.
 func newLoopback() error {
+	var cpus unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &cpus); err != nil {
+		return err
+	}
+	for i := 0; cpus.Count() > 1; i++ {
+		cpus.Clear(i)
+	}
+	if err := unix.SchedSetaffinity(0, &cpus); err != nil {
+		return err
+	}
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return err
 	}
@@ -34,23 +46,32 @@ func newLoopback() error {
 }
 
 // onceAttached is the output of a command that sends traffic when programs are attached, on the
-// thread that attached them, and then ends the command.
+// thread that attached them and writes what their slots hold, and then ends the command.
 type onceAttached struct {
 	bytes.Buffer
-	traffic func()
+	traffic func(printed string)
 }
 
 func (o *onceAttached) Write(b []byte) (int, error) {
-	if o.traffic != nil && bytes.Contains(b, []byte("attached")) {
-		o.traffic()
+	if o.traffic != nil && bytes.Contains(b, []byte("prog_array")) {
+		o.traffic(string(b))
 		o.traffic = nil
 	}
 	return o.Buffer.Write(b)
 }
 
-// attachLoopback runs carom attach for lo of a new network namespace, where one packet each is sent
-// to TCP ports that nobody listens on, and returns what it printed.
-func attachLoopback(t *testing.T, ports []string, args ...string) string {
+// dial sends one packet each to TCP ports of the namespace that nobody listens on.
+func dial(ports ...string) {
+	for _, port := range ports {
+		if c, err := net.DialTimeout("tcp4", "127.0.0.1:"+port, 50*time.Millisecond); err == nil {
+			_ = c.Close()
+		}
+	}
+}
+
+// attachLoopback runs carom attach for lo of a new network namespace, calls traffic there with what
+// was printed when programs are attached, and returns all that was printed.
+func attachLoopback(t *testing.T, traffic func(printed string), args ...string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("it needs root")
@@ -71,12 +92,8 @@ func attachLoopback(t *testing.T, ports []string, args ...string) string {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		out.traffic = func() {
-			for _, port := range ports {
-				if c, err := net.Dial("tcp4", "127.0.0.1:"+port); err == nil {
-					_ = c.Close()
-				}
-			}
+		out.traffic = func(printed string) {
+			traffic(printed)
 			cancel()
 		}
 		all := append([]string{"attach", dispatch, "--xdp", "lo", "--xdp-mode", "generic"}, args...)
@@ -95,7 +112,7 @@ func attachLoopback(t *testing.T, ports []string, args ...string) string {
 // TestAttachCountsEdges: a SYN to each of the ports is one run that makes a tail call. What the
 // system answers goes to other ports.
 func TestAttachCountsEdges(t *testing.T) {
-	out := attachLoopback(t, []string{"8080", "22", "8080", "80"}, "--count-edges", "--slot", "prog_array[0]=port8080_prog")
+	out := attachLoopback(t, func(string) { dial("8080", "22", "8080", "80") }, "--count-edges", "--slot", "prog_array[0]=port8080_prog")
 	wantLines(t, out,
 		"tail calls are counted: what runs is an instrumented copy of each program",
 		"tail call taken count",
@@ -134,7 +151,7 @@ func readDetached(t *testing.T, out string) (first, last detached) {
 }
 
 func TestAttachCountsEdgesJSON(t *testing.T) {
-	first, last := readDetached(t, attachLoopback(t, []string{"22", "8080", "22"}, "--json", "--count-edges", "--slot", "prog_array[1]=port8080_prog"))
+	first, last := readDetached(t, attachLoopback(t, func(string) { dial("22", "8080", "22") }, "--json", "--count-edges", "--slot", "prog_array[1]=port8080_prog"))
 	if !first.Instrumented || last.Counted == nil || !*last.Counted || *last.Hops != 2 || *last.Missed != 1 {
 		t.Errorf("got %+v, %+v", first, last)
 	}
@@ -144,8 +161,35 @@ func TestAttachCountsEdgesJSON(t *testing.T) {
 	if len(last.Misses) != 1 || last.Misses[0].Reason != "empty slot" || last.Misses[0].Index != 0 || last.Misses[0].Line != 87 {
 		t.Errorf("misses %+v", last.Misses)
 	}
-	first, last = readDetached(t, attachLoopback(t, []string{"22"}, "--json"))
+	first, last = readDetached(t, attachLoopback(t, func(string) { dial("22") }, "--json", "--slot", "prog_array[0]=port8080_prog"))
 	if first.Instrumented || last.Counted != nil || last.Edges != nil || last.Hops != nil {
 		t.Errorf("counts that nobody asked for: %+v, %+v", first, last)
+	}
+}
+
+// TestAttachCountsForeign: a program that somebody else puts into a slot is called, and drops.
+func TestAttachCountsForeign(t *testing.T) {
+	traffic := func(printed string) {
+		var slot struct {
+			MapID uint32 `json:"map_id"`
+		}
+		if err := json.Unmarshal([]byte(printed), &slot); err != nil {
+			t.Errorf("%v: %s", err, printed)
+			return
+		}
+		code, _, errOut := cli(t, "", "slots", "set", fmt.Sprintf("id:%d[1]=%s:port22_prog", slot.MapID, dispatch))
+		if code != exitOK {
+			t.Errorf("slots set: %s", errOut)
+		}
+		dial("22", "8080")
+	}
+	_, last := readDetached(t, attachLoopback(t, traffic, "--json", "--count-edges", "--slot", "prog_array[0]=port8080_prog"))
+	if *last.Hops != 2 || *last.Missed != 0 || len(last.Edges) != 2 {
+		t.Fatalf("got %+v", last)
+	}
+	for _, e := range last.Edges {
+		if want := map[uint32]string{0: "port8080_prog", 1: ""}[e.Index]; e.To != want || e.Count != 1 {
+			t.Errorf("got %+v, want the target %q", e, want)
+		}
 	}
 }
