@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inCgroup attaches a program to a cgroup of the test and returns a function that tells which
-// program the link has.
-func inCgroup(t *testing.T, p *carom.Program) func() ebpf.ProgramID {
+// inCgroup attaches a program to a cgroup of the test. It returns the link's id, because other
+// tests attach programs of the same name, and a function that tells which program the link has.
+func inCgroup(t *testing.T, p *carom.Program) (string, func() ebpf.ProgramID) {
 	t.Helper()
 	root := t.TempDir()
 	if err := unix.Mount("none", root, "cgroup2", 0, ""); err != nil {
@@ -54,7 +55,11 @@ func inCgroup(t *testing.T, p *carom.Program) func() ebpf.ProgramID {
 			t.Error(err)
 		}
 	})
-	return func() ebpf.ProgramID {
+	info, err := l.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(int(info.ID)), func() ebpf.ProgramID {
 		info, err := l.Info()
 		if err != nil {
 			t.Fatal(err)
@@ -96,14 +101,14 @@ func TestSlotsReplaceAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	attached := inCgroup(t, old.Programs["first_prog"])
+	id, attached := inCgroup(t, old.Programs["first_prog"])
 	first := attached()
 
 	// What fails changes nothing.
 	for _, args := range [][]string{
-		{object, "--pin-dir", filepath.Join(pins, "none")},
-		{dispatch, "--pin-dir", pins},
-		{object},
+		{object, "--link", id, "--pin-dir", filepath.Join(pins, "none")},
+		{dispatch, "--link", id, "--pin-dir", pins},
+		{object, "--link", id},
 	} {
 		code, _, errOut := cli(t, "", append([]string{"slots", "replace-all"}, args...)...)
 		left, err := pinned(pins)
@@ -114,7 +119,7 @@ func TestSlotsReplaceAll(t *testing.T) {
 	// The second time, the pin of the first generation is replaced.
 	for range 2 {
 		before := attached()
-		out := ok(t, "slots", "replace-all", object, "--pin-dir", pins)
+		out := ok(t, "slots", "replace-all", object, "--link", id, "--pin-dir", pins)
 		if !strings.Contains(out, "first_prog is the entry of a new chain, which goes on with context\n") || attached() == before {
 			t.Errorf("program %d, was %d, printed %s", attached(), before, out)
 		}

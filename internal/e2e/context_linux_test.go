@@ -75,10 +75,10 @@ func TestContext(t *testing.T) {
 	if n, _, err := server.ReadFrom(b[:]); err != nil || string(b[:n]) != "hello" {
 		t.Errorf("the datagram did not arrive: %q, %v", b[:n], err)
 	}
-	a.wait("printed line", func(l line) bool { return l.Kind == "printk" })
+	a.wait("printed line", func(l line) bool { return l.From == "third_prog" })
 	n := 0
 	for _, l := range a.stop() {
-		if l.Kind != "printk" {
+		if l.Kind != "printk" || l.From == "" { // no name: of a program that is gone, not of ours
 			continue
 		}
 		n++
