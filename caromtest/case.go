@@ -96,7 +96,9 @@ type Step struct {
 	Repeat     int
 	CPU        int
 	Budget     int64 // instructions of the run, in user space; the default when 0
-	Want       *Want
+	// Probe is set for programs at probes and tracepoints, which are hit and not run.
+	Probe *Probe
+	Want  *Want
 }
 
 // Load is a later load of further programs.
@@ -125,6 +127,9 @@ type Want struct {
 	Entries []Entry
 	// Trace is what bpf_trace_printk printed, without the newline at the end.
 	Trace []string
+	// Records are what was sent to perf event arrays and ring buffers, by map, in steps with a
+	// Probe.
+	Records map[string][][]byte
 
 	// TailCalls and Misses count tail calls taken and not taken in the last repetition, on
 	// engines that can tell: those in user space.
@@ -277,6 +282,9 @@ func (c *Case) input(s *Step) *carom.Input {
 	}
 	if s.Context != nil {
 		in.Context = s.Context
+	}
+	if s.Probe != nil {
+		s.Probe.addTo(in)
 	}
 	return in
 }

@@ -28,6 +28,7 @@ type bench struct {
 	vars    map[string]*carom.Variable
 	progs   map[string]*carom.Program
 	printed printed // nil when no step asks
+	readers map[string]recordReader
 	out     observed
 }
 
@@ -45,6 +46,9 @@ func observe(t *testing.T, c *Case, e carom.Engine) observed {
 			}
 		}
 	}()
+	if err := probesMissing(); wantsProbe(c) && e.Name() == kernel.Name && err != nil {
+		t.Skip(err)
+	}
 	if wantsTrace(c) {
 		p, err := capture(e)
 		if err != nil {
@@ -59,6 +63,18 @@ func observe(t *testing.T, c *Case, e carom.Engine) observed {
 	}
 	if !b.load(c.Load, c.Refused, "load") || c.Refused != nil {
 		return b.out
+	}
+	if wantsProbe(c) {
+		err := b.openReaders()
+		defer func() {
+			if err := b.closeReaders(); err != nil {
+				t.Error(err)
+			}
+		}()
+		if err != nil {
+			b.problem("open the readers: %v", err)
+			return b.out
+		}
 	}
 	for i := range c.Steps {
 		s := &c.Steps[i]
@@ -221,8 +237,11 @@ func (b *bench) run(name string, s *Step) {
 		b.printed.reset()
 	}
 	var res carom.Result
-	err := b.runOn(p, s, &res)
+	pid, err := b.execute(p, s, &res)
 	now := state{name: name, ret: uint32(res.Return), data: res.Data, context: res.Context}
+	if s.Probe != nil {
+		now.ret, now.records = 0, b.collect(name, s, pid)
+	}
 	if err != nil {
 		now.failure = failureName(err)
 	}
@@ -243,6 +262,14 @@ func (b *bench) run(name string, s *Step) {
 		return
 	}
 	b.compare(name, s.Want, &now, &res)
+}
+
+// execute runs a program, in a probed task if the step has one, and returns that task's number.
+func (b *bench) execute(p *carom.Program, s *Step, res *carom.Result) (uint32, error) {
+	if s.Probe != nil {
+		return b.probe(p, s, res)
+	}
+	return 0, b.runOn(p, s, res)
 }
 
 func (b *bench) runOn(p *carom.Program, s *Step, res *carom.Result) error {

@@ -73,6 +73,7 @@ type state struct {
 	data    []byte
 	context []byte
 	trace   []string
+	records records
 	maps    map[string]contents
 }
 
@@ -91,6 +92,9 @@ func disagreements(c *Case, a, b *observed) []string {
 			continue
 		case x.failure != "":
 			continue
+		}
+		if !x.records.equal(y.records) {
+			differ(x.name, "the records", fmt.Sprintf("% x", x.records), fmt.Sprintf("% x", y.records))
 		}
 		if x.ret != y.ret {
 			differ(x.name, "the return value", describe(x.ret), describe(y.ret))
