@@ -29,14 +29,15 @@ type bench struct {
 	progs   map[string]*carom.Program
 	printed printed // nil when no step asks
 	readers map[string]recordReader
+	ended   *leftovers
 	out     observed
 }
 
-// observe runs a case on an engine. What it loads is gone when it returns.
-func observe(t *testing.T, c *Case, e carom.Engine) observed {
+// observe runs a case on an engine. What it loads is gone when it returns and ended is closed.
+func observe(t *testing.T, c *Case, e carom.Engine, ended *leftovers) observed {
 	t.Helper()
 	b := &bench{
-		c: c, engine: e, out: observed{engine: e.Name()},
+		c: c, engine: e, ended: ended, out: observed{engine: e.Name()},
 		maps: map[string]*carom.Map{}, vars: map[string]*carom.Variable{}, progs: map[string]*carom.Program{},
 	}
 	defer func() {

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
+	"sync"
+	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -96,9 +99,28 @@ func (b *bench) probe(p *carom.Program, s *Step, res *carom.Result) (uint32, err
 	}
 	err = b.announce(s.Probe, uint32(task.pid()))
 	if err == nil {
-		err = task.hit(p, s.CPU)
+		err = task.hit(p, s.CPU, b.ended)
 	}
 	return uint32(task.pid()), errors.Join(err, b.announce(s.Probe, 0))
+}
+
+// leftovers are closed at the end, at the same time: each takes long, and while one is closed
+// other probes wait.
+type leftovers struct{ closers []io.Closer }
+
+func (l *leftovers) add(c io.Closer) { l.closers = append(l.closers, c) }
+
+func (l *leftovers) close(t *testing.T) {
+	t.Helper()
+	errs := make([]error, len(l.closers))
+	var all sync.WaitGroup
+	for i, c := range l.closers {
+		all.Go(func() { errs[i] = c.Close() })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Error(err)
+	}
 }
 
 // announce writes the number of the task into the map that asks for it.

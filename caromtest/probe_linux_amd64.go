@@ -98,8 +98,10 @@ func (t *task) close() {
 	_ = t.file.Close()
 }
 
-// hit attaches the program, lets the process run to its end on a CPU, and detaches.
-func (t *task) hit(p *carom.Program, cpu int) error {
+// hit attaches the program, lets the process run to its end on a CPU, and detaches. Linux waits
+// for about 100 ms when a uprobe goes, so that is left for the end: the probe belongs to the
+// process and cannot hit again.
+func (t *task) hit(p *carom.Program, cpu int, ended *leftovers) error {
 	var on unix.CPUSet
 	on.Set(cpu)
 	if err := unix.SchedSetaffinity(t.pid(), &on); err != nil {
@@ -113,6 +115,10 @@ func (t *task) hit(p *carom.Program, cpu int) error {
 	if err == nil {
 		err = t.cmd.Wait()
 		t.waited = true
+	}
+	if p.Type() == ebpf.Kprobe {
+		ended.add(probe)
+		return err
 	}
 	return errors.Join(err, probe.Close())
 }

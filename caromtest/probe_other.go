@@ -20,6 +20,6 @@ type task struct{}
 
 func startTask(*Probe, ebpf.ProgramType) (*task, error) { return nil, probesMissing() }
 
-func (*task) pid() int                      { return 0 }
-func (*task) close()                        {}
-func (*task) hit(*carom.Program, int) error { return probesMissing() }
+func (*task) pid() int                                  { return 0 }
+func (*task) close()                                    {}
+func (*task) hit(*carom.Program, int, *leftovers) error { return probesMissing() }

@@ -30,6 +30,8 @@ func RunOn(t *testing.T, engines []carom.Engine, cases ...Case) {
 			missing[e.Name()] = kernel.Available()
 		}
 	}
+	var ended leftovers
+	defer ended.close(t)
 	for i := range cases {
 		c := &cases[i]
 		t.Run(c.Name, func(t *testing.T) {
@@ -42,7 +44,7 @@ func RunOn(t *testing.T, engines []carom.Engine, cases ...Case) {
 					if err := missing[e.Name()]; err != nil {
 						t.Skip(err)
 					}
-					o := observe(t, c, e)
+					o := observe(t, c, e, &ended)
 					for _, p := range o.problems {
 						t.Error(p)
 					}

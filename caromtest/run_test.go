@@ -96,7 +96,9 @@ func TestProblemsAreFound(t *testing.T) {
 				}
 				c := counting()
 				tt.change(&c)
-				got := observe(t, &c, e).problems
+				var ended leftovers
+				got := observe(t, &c, e, &ended).problems
+				ended.close(t)
 				if tt.name == "refused" && len(got) == 1 {
 					return // the text is each engine's own
 				}

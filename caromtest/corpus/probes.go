@@ -88,7 +88,7 @@ var ptRegs = []struct {
 	{"r9", 64}, {"r8", 72}, {"ax", 80}, {"cx", 88}, {"dx", 96}, {"si", 104}, {"di", 112}, {"sp", 152},
 }
 
-// registers reads each register alone and in parts, then all of them at entry and at return.
+// registers reads registers in parts, four in a case, then all of them at entry and at return.
 func registers() []ct.Case {
 	var cases []ct.Case
 	var all []carom.Register
@@ -96,19 +96,17 @@ func registers() []ct.Case {
 	whole := "r9 = r1\n"
 	for i, r := range ptRegs {
 		v := 0x8123456789abcdef ^ uint64(i)*0x1111111111111111
-		text := "r9 = r1\n"
-		for n, part := range []struct{ bits, off int }{{64, 0}, {32, 0}, {32, 4}, {16, 0}, {8, 0}} {
-			text += fmt.Sprintf("r8 = *(u%d *)(r9 +%d)\n", part.bits, r.off+part.off) + store("r8", n)
-		}
-		one := []carom.Register{{Name: r.name, Value: v}}
-		cases = append(cases, probed("register "+r.name, text+done, 5, hit(ct.Probe{Registers: one},
-			[]uint64{v, v & 0xffffffff, v >> 32, v & 0xffff, v & 0xff})))
 		if r.name == "sp" {
+			all = append(all, carom.Register{Name: r.name, Value: v})
 			continue // a function cannot return without it
 		}
-		all, values = append(all, one[0]), append(values, v)
+		all, values = append(all, carom.Register{Name: r.name, Value: v}), append(values, v)
 		whole += fmt.Sprintf("r8 = *(u64 *)(r9 +%d)\n", r.off) + store("r8", i)
 	}
+	for i := 0; i < len(all); i += 4 {
+		cases = append(cases, parts(all[i:i+4], i))
+	}
+	all = all[:len(values)]
 	for _, at := range []struct {
 		name string
 		at   ct.ProbePoint
@@ -118,6 +116,20 @@ func registers() []ct.Case {
 			hit(ct.Probe{At: at.at}, make([]uint64, len(values)))))
 	}
 	return cases
+}
+
+// parts reads every register with all sizes; first is the place of the first one in ptRegs.
+func parts(group []carom.Register, first int) ct.Case {
+	text, name := "r9 = r1\n", "registers"
+	var want []uint64
+	for i, r := range group {
+		name += " " + r.Name
+		for _, p := range []struct{ bits, off int }{{64, 0}, {32, 0}, {32, 4}, {16, 0}, {8, 0}} {
+			text += fmt.Sprintf("r8 = *(u%d *)(r9 +%d)\n", p.bits, ptRegs[first+i].off+p.off) + store("r8", len(want))
+			want = append(want, r.Value>>(8*p.off)&(1<<p.bits-1))
+		}
+	}
+	return probed(name, text+done, len(want), hit(ct.Probe{Registers: group}, want))
 }
 
 // pointsTo is a probe whose di points to a piece of memory.
@@ -161,16 +173,17 @@ func counted(n int) []byte {
 
 func userMemory() []ct.Case {
 	var cases []ct.Case
+	// Linux takes about a tenth of a second to remove a probe, so each case has to be worth it.
 	for _, helper := range []string{"bpf_probe_read_user", "bpf_probe_read"} {
-		for _, n := range []int{0, 1, 7, 8, 13, 64} {
+		for _, n := range []int{0, 8, 13, 64} {
 			cases = append(cases, probed(fmt.Sprintf("%s of %d bytes", helper, n), reading(helper, n), 9,
 				hit(pointsTo(counted(64), 0), answer(0, counted(n)))))
 		}
 		bad := answer(efault, make([]byte, 24))
 		cases = append(cases, probed(helper+" of bad addresses", reading(helper, 24), 9,
-			hit(at(0), bad), hit(at(1), bad), hit(at(0x7ffffffff000), nil), hit(at(0x8000000000000000), nil),
-			hit(at(0xffffffffffffffff), nil), hit(at(0xffff800000000000), nil), hit(at(0x1234), bad),
-			hit(pointsTo(counted(4096), 4096), bad), hit(pointsTo(counted(4096), 4073), bad),
+			hit(at(0), bad), hit(at(0x7ffffffff000), nil), hit(at(0x8000000000000000), nil),
+			hit(at(0xffff800000000000), nil), hit(at(0x1234), bad),
+			hit(pointsTo(counted(4096), 4073), bad),
 			hit(pointsTo(counted(4096), 4072), answer(0, counted(4096)[4072:]))))
 	}
 	kernelOnly := probed("bpf_probe_read_kernel of addresses of user space", reading("bpf_probe_read_kernel", 16), 9, hit(at(0), nil))
@@ -248,14 +261,10 @@ func sumOfBytes() ct.Case {
 func userStrings() []ct.Case {
 	var cases []ct.Case
 	for _, helper := range []string{"bpf_probe_read_user_str", "bpf_probe_read_str"} {
-		for _, n := range []int{0, 1, 6, 7, 8, 9, 14, 15, 16, 17, 40} {
-			text := append(counted(n), 0, 'x', 'y', 'z')
+		for _, n := range []int{0, 1, 7, 8, 9, 15, 16} {
+			text := append([]byte("abc"), append(counted(n), 0, 'x', 'y', 'z')...)
 			cases = append(cases, probed(fmt.Sprintf("%s of %d bytes", helper, n), reading(helper, 16), 9,
-				hit(pointsTo(text, 0), nil), hit(pointsTo(append([]byte("abc"), text...), 3), nil)))
-			last := &cases[len(cases)-1]
-			for i := range last.Steps {
-				last.Steps[i].Want.Entries = []ct.Entry{{Map: "out", Key: uint32(0), Value: copied(n, 16)}}
-			}
+				hit(pointsTo(text[3*(n%2^1):], 3*(n%2)), copied(n, 16))))
 		}
 		cases = append(cases, probed(helper+" of bad addresses", reading(helper, 16), 9,
 			hit(at(0), answer(efault, make([]byte, 16))), hit(pointsTo(counted(4096), 4090), answer(efault, make([]byte, 16))),

@@ -114,7 +114,7 @@ func probedRecords() []ct.Case {
 	var cases []ct.Case
 	read := "r9 = r1\nr1 = r10\nr1 += -24\nr2 = 24\nr3 = *(u64 *)(r9 +112)\ncall bpf_probe_read_user\n"
 	data := counted(24)
-	for _, n := range []int{1, 4, 8, 12, 20, 24} {
+	for _, n := range []int{1, 4, 12, 24} {
 		ring := fmt.Sprintf("r1 = map[ring] ll\nr2 = r10\nr2 += -24\nr3 = %d\nr4 = 0\ncall bpf_ringbuf_output\nr8 = r0\n", n)
 		perf := fmt.Sprintf("r1 = r9\nr2 = map[perf] ll\nr3 = 0xffffffff ll\nr4 = r10\nr4 += -24\nr5 = %d\ncall bpf_perf_event_output\nr8 = r0\n", n)
 		rec := hit(pointsTo(data, 0), []uint64{0})
@@ -160,7 +160,7 @@ func readline(o objects) ct.Case {
 		Name: "probe/readline", Object: path.Join(string(o), "../../examples/readline/readline.o"), Prog: "readline_return",
 		Steps: []ct.Step{null},
 	}
-	for _, line := range []string{"", "l", "ll", "odd", "git log --oneline", strings.Repeat("x", 78), strings.Repeat("y", 79), strings.Repeat("z", 200)} {
+	for _, line := range []string{"", "ll", "odd", strings.Repeat("y", 79), strings.Repeat("z", 200)} {
 		c.Steps = append(c.Steps, returns(line))
 	}
 	return c
