@@ -25,17 +25,17 @@ type ArgType = linux.ArgType
 // Values of Proto.Args. A register behind the last argument has ArgNone.
 const (
 	ArgNone        = linux.ArgNone
-	ArgAnything    = linux.ArgAnything    // any initialised value
-	ArgCtx         = linux.ArgCtx         // the context pointer
-	ArgMapPtr      = linux.ArgMapPtr      // a map
-	ArgMapKey      = linux.ArgMapKey      // key of the map in an earlier argument
-	ArgMapValue    = linux.ArgMapValue    // value of that map, to read
-	ArgMapValueOut = linux.ArgMapValueOut // value of that map, to write
-	ArgMem         = linux.ArgMem         // memory to read; the next argument is its size
-	ArgMemOut      = linux.ArgMemOut      // memory to write; the next argument is its size
-	ArgMemOrNull   = linux.ArgMemOrNull   // as ArgMem, or NULL
-	ArgSize        = linux.ArgSize        // size of the memory before it, at least 1
-	ArgSizeOrZero  = linux.ArgSizeOrZero  // size of the memory before it
+	ArgAnything    = linux.ArgAnything                                         // any initialised value
+	ArgCtx         = linux.ArgPtrToCtx                                         // the context pointer
+	ArgMapPtr      = linux.ArgConstMapPtr                                      // a map
+	ArgMapKey      = linux.ArgPtrToMapKey                                      // key of the map in an earlier argument
+	ArgMapValue    = linux.ArgPtrToMapValue                                    // value of that map, to read
+	ArgMapValueOut = linux.ArgPtrToMapValue | linux.MemUninit | linux.MemWrite // value of that map, to write
+	ArgMem         = linux.ArgPtrToMem | linux.MemRdonly                       // memory to read; the next argument is its size
+	ArgMemOut      = linux.ArgPtrToUninitMem                                   // memory to write; the next argument is its size
+	ArgMemOrNull   = linux.ArgPtrToMemOrNull | linux.MemRdonly                 // as ArgMem, or NULL
+	ArgSize        = linux.ArgConstSize                                        // size of the memory before it, at least 1
+	ArgSizeOrZero  = linux.ArgConstSizeOrZero                                  // size of the memory before it
 )
 
 // RetType is what a helper leaves in R0 (enum bpf_return_type of Linux).
@@ -45,6 +45,6 @@ type RetType = linux.RetType
 const (
 	RetInteger        = linux.RetInteger
 	RetVoid           = linux.RetVoid
-	RetMapValueOrNull = linux.RetMapValueOrNull
-	RetMemOrNull      = linux.RetMemOrNull
+	RetMapValueOrNull = linux.RetPtrToMapValueOrNull
+	RetMemOrNull      = linux.RetPtrToMemOrNull
 )

@@ -12,18 +12,16 @@ import (
 // csumHelpers work on Internet checksums (RFC 1071). Sums are of 16-bit words in memory order,
 // kept in 32 bits, as __wsum is.
 func csumHelpers() []vm.Helper {
-	const any = linux.ArgAnything
 	return []vm.Helper{
-		changes(packetRow(10, "l3_csum_replace", rest{any, any, any, any}, l3CsumReplace)),
-		changes(packetRow(11, "l4_csum_replace", rest{any, any, any, any}, l4CsumReplace)),
+		packetRow(linux.FuncL3CsumReplace, l3CsumReplace),
+		packetRow(linux.FuncL4CsumReplace, l4CsumReplace),
 		{
-			Proto: proto(28, "csum_diff", linux.RetInteger,
-				args{linux.ArgMemOrNull, linux.ArgSizeOrZero, linux.ArgMemOrNull, linux.ArgSizeOrZero, any}),
-			Func: csumDiff,
+			Proto: proto(linux.FuncCsumDiff),
+			Func:  csumDiff,
 		},
 		// The packet of a run carries no checksum of its whole data that could be updated.
-		packetRow(40, "csum_update", rest{any}, func(*vm.Call) uint64 { return linux.ENOTSUPP.Neg() }),
-		packetRow(135, "csum_level", rest{any}, csumLevel),
+		packetRow(linux.FuncCsumUpdate, func(*vm.Call) uint64 { return linux.ENOTSUPP.Neg() }),
+		packetRow(linux.FuncCsumLevel, csumLevel),
 	}
 }
 

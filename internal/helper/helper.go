@@ -69,7 +69,7 @@ func (s *Set) With(custom ...vm.Helper) *Set {
 		h := new(vm.Helper)
 		*h = custom[i]
 		switch {
-		case h.Func == nil && h.ID != idTailCall:
+		case h.Func == nil && h.ID != linux.FuncTailCall:
 		case h.ID == 0:
 			out.kfuncs[h.Name] = h
 		case h.ID < denseIDs:
@@ -104,13 +104,15 @@ func (s *Set) Name(id uint32) string {
 // args shortens rows.
 type args = [5]linux.ArgType
 
-func proto(id uint32, name string, ret linux.RetType, a args) linux.Proto {
-	return linux.Proto{ID: id, Name: "bpf_" + name, Args: a, Ret: ret}
+// proto is the prototype that Linux has for a helper.
+func proto(id uint32) linux.Proto {
+	p, _ := linux.Helper(id)
+	return p
 }
 
 // kfunc is the prototype of a kernel function.
 func kfunc(name string, ret linux.RetType, a args) linux.Proto {
-	return proto(0, name, ret, a)
+	return linux.Proto{Name: "bpf_" + name, Args: a, Ret: ret}
 }
 
 // int32Result is what a kernel function of type int leaves in R0: Linux extends neither the

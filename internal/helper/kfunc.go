@@ -10,9 +10,9 @@ import (
 // int end}; cur is the number that the program reads.
 func iterKfuncs() []vm.Helper {
 	return []vm.Helper{
-		{Proto: kfunc("iter_num_new", linux.RetInteger, args{linux.ArgIter, linux.ArgAnything, linux.ArgAnything}), Func: iterNumNew},
-		{Proto: kfunc("iter_num_next", linux.RetMemOrNull, args{linux.ArgIter}), Func: iterNumNext},
-		{Proto: kfunc("iter_num_destroy", linux.RetVoid, args{linux.ArgIter}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("iter_num_new", linux.RetInteger, args{linux.ArgPtrToIter, linux.ArgAnything, linux.ArgAnything}), Func: iterNumNew},
+		{Proto: kfunc("iter_num_next", linux.RetPtrToMemOrNull, args{linux.ArgPtrToIter}), Func: iterNumNext},
+		{Proto: kfunc("iter_num_destroy", linux.RetVoid, args{linux.ArgPtrToIter}), Func: func(k *vm.Call) uint64 {
 			if _, ok := k.Buffer(k.Args[0], iterSize); ok {
 				mem.Store64(k.Args[0], 0)
 			}
@@ -72,13 +72,13 @@ func sectionKfuncs() []vm.Helper {
 		void("rcu_read_unlock", args{}),
 		void("preempt_disable", args{}),
 		void("preempt_enable", args{}),
-		{Proto: kfunc("local_irq_save", linux.RetVoid, args{linux.ArgLong}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("local_irq_save", linux.RetVoid, args{linux.ArgPtrToFixedSizeMem}), Func: func(k *vm.Call) uint64 {
 			if _, ok := k.Buffer(k.Args[0], 8); ok {
 				mem.Store64(k.Args[0], interruptsOn)
 			}
 			return 0
 		}},
-		void("local_irq_restore", args{linux.ArgLong}),
+		void("local_irq_restore", args{linux.ArgPtrToFixedSizeMem}),
 	}
 }
 

@@ -11,7 +11,7 @@ const kstringMax = 65536
 // stringKfuncs read strings anywhere; memory that cannot be read gives EFAULT, an address that is
 // none of the kernel ERANGE, a string without end E2BIG (kernel/bpf/helpers.c).
 func stringKfuncs() []vm.Helper {
-	s := linux.ArgConstString
+	s := linux.ArgPtrToConstStr
 	return []vm.Helper{
 		{Proto: kfunc("strcmp", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 {
 			return strcmp(k, func(c byte) byte { return c })

@@ -11,8 +11,8 @@ import (
 
 func lockHelpers() []vm.Helper {
 	return []vm.Helper{
-		{Proto: proto(93, "spin_lock", linux.RetVoid, args{linux.ArgSpinLock}), Func: spinLock},
-		{Proto: proto(94, "spin_unlock", linux.RetVoid, args{linux.ArgSpinLock}), Func: spinUnlock},
+		{Proto: proto(linux.FuncSpinLock), Func: spinLock},
+		{Proto: proto(linux.FuncSpinUnlock), Func: spinUnlock},
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 func loopHelpers() []vm.Helper {
 	walkers := &sync.Pool{New: func() any { return newWalker() }}
 	return []vm.Helper{
-		{Proto: proto(181, "loop", linux.RetInteger, args{linux.ArgAnything, linux.ArgFunc, linux.ArgStackOrNull, linux.ArgAnything}), Func: loop},
-		{Proto: proto(164, "for_each_map_elem", linux.RetInteger, args{linux.ArgMapPtr, linux.ArgFunc, linux.ArgStackOrNull, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
+		{Proto: proto(linux.FuncLoop), Func: loop},
+		{Proto: proto(linux.FuncForEachMapElem), Func: func(k *vm.Call) uint64 {
 			w := walkers.Get().(*walker)
 			ret := w.walk(k)
 			w.call = nil

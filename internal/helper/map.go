@@ -8,14 +8,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-const idTailCall = 12
-
 func mapHelpers() []vm.Helper {
 	return []vm.Helper{
-		{Proto: proto(1, "map_lookup_elem", linux.RetMapValueOrNull, args{linux.ArgMapPtr, linux.ArgMapKey}), Func: mapLookup},
-		{Proto: proto(2, "map_update_elem", linux.RetInteger, args{linux.ArgMapPtr, linux.ArgMapKey, linux.ArgMapValue, linux.ArgAnything}), Func: mapUpdate},
-		{Proto: proto(3, "map_delete_elem", linux.RetInteger, args{linux.ArgMapPtr, linux.ArgMapKey}), Func: mapDelete},
-		{Proto: proto(195, "map_lookup_percpu_elem", linux.RetMapValueOrNull, args{linux.ArgMapPtr, linux.ArgMapKey, linux.ArgAnything}), Func: mapLookupPerCPU},
+		{Proto: proto(linux.FuncMapLookupElem), Func: mapLookup},
+		{Proto: proto(linux.FuncMapUpdateElem), Func: mapUpdate},
+		{Proto: proto(linux.FuncMapDeleteElem), Func: mapDelete},
+		{Proto: proto(linux.FuncMapLookupPerCPUElem), Func: mapLookupPerCPU},
 	}
 }
 
@@ -23,7 +21,7 @@ func mapHelpers() []vm.Helper {
 // makes itself.
 func tailCallHelpers() []vm.Helper {
 	return []vm.Helper{
-		{Proto: proto(idTailCall, "tail_call", linux.RetInteger, args{linux.ArgCtx, linux.ArgMapPtr, linux.ArgAnything})},
+		{Proto: proto(linux.FuncTailCall)},
 	}
 }
 

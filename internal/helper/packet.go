@@ -17,20 +17,14 @@ func packetHelpers() []vm.Helper {
 }
 
 // packetRow is a helper whose first argument is the context.
-func packetRow(id uint32, name string, rest [4]linux.ArgType, body func(*vm.Call) uint64) vm.Helper {
-	h := vm.Helper{Proto: proto(id, name, linux.RetInteger, args{linux.ArgCtx, rest[0], rest[1], rest[2], rest[3]})}
+func packetRow(id uint32, body func(*vm.Call) uint64) vm.Helper {
+	h := vm.Helper{Proto: proto(id)}
 	h.Func = func(k *vm.Call) uint64 {
 		if k.Args[0] != k.CPU.ContextAddr() {
 			return k.Fail("R1 = %#x is not the context", k.Args[0])
 		}
 		return body(k)
 	}
-	return h
-}
-
-// changes marks a helper after which packet pointers have to be checked again.
-func changes(h vm.Helper) vm.Helper {
-	h.ChangesPacket = true
 	return h
 }
 

@@ -15,9 +15,8 @@ const (
 )
 
 func perfHelpers() []vm.Helper {
-	a := args{linux.ArgCtx, linux.ArgMapPtr, linux.ArgAnything, linux.ArgMem, linux.ArgSizeOrZero}
 	return []vm.Helper{
-		{Proto: proto(25, "perf_event_output", linux.RetInteger, a), Func: perfOutput},
+		{Proto: proto(linux.FuncPerfEventOutput), Func: perfOutput},
 	}
 }
 

@@ -81,9 +81,9 @@ func printHelpers(opts Options) []vm.Helper {
 	}
 	return []vm.Helper{
 		// R3 to R5 need not be initialised, so the prototype leaves them out.
-		{Proto: proto(6, "trace_printk", linux.RetInteger, args{linux.ArgMem, linux.ArgSize}), Func: with(tracePrintk)},
-		{Proto: proto(177, "trace_vprintk", linux.RetInteger, args{linux.ArgMem, linux.ArgSize, linux.ArgMemOrNull, linux.ArgSizeOrZero}), Func: with(traceVprintk)},
-		{Proto: proto(165, "snprintf", linux.RetInteger, args{linux.ArgMemOutOrNull, linux.ArgSizeOrZero, linux.ArgConstString, linux.ArgMemOrNull, linux.ArgSizeOrZero}), Func: with(snprintf)},
+		{Proto: proto(linux.FuncTracePrintk), Func: with(tracePrintk)},
+		{Proto: proto(linux.FuncTraceVprintk), Func: with(traceVprintk)},
+		{Proto: proto(linux.FuncSnprintf), Func: with(snprintf)},
 	}
 }
 

@@ -10,21 +10,21 @@ import (
 // destination with zeros when they fail (kernel/trace/bpf_trace.c, mm/maccess.c). There is one
 // address space: the user and kernel forms read the same memory.
 func probeHelpers() []vm.Helper {
-	row := func(id uint32, name string, read func(*vm.Call, probeSpace) uint64, s probeSpace) vm.Helper {
+	row := func(id uint32, read func(*vm.Call, probeSpace) uint64, s probeSpace) vm.Helper {
 		return vm.Helper{
-			Proto: proto(id, name, linux.RetInteger, args{linux.ArgMemOut, linux.ArgSizeOrZero, linux.ArgAnything}),
+			Proto: proto(id),
 			Func:  func(k *vm.Call) uint64 { return read(k, s) },
 		}
 	}
 	return []vm.Helper{
-		row(4, "probe_read", probeRead, anySpace),
-		row(45, "probe_read_str", probeString, anySpace),
-		row(112, "probe_read_user", probeRead, userSpace),
-		row(113, "probe_read_kernel", probeRead, kernelSpace),
-		row(114, "probe_read_user_str", probeString, userSpace),
-		row(115, "probe_read_kernel_str", probeString, kernelSpace),
-		row(148, "copy_from_user", probeRead, userSpace),
-		{Proto: proto(36, "probe_write_user", linux.RetInteger, args{linux.ArgAnything, linux.ArgMem, linux.ArgSize}), Func: probeWriteUser},
+		row(linux.FuncProbeRead, probeRead, anySpace),
+		row(linux.FuncProbeReadStr, probeString, anySpace),
+		row(linux.FuncProbeReadUser, probeRead, userSpace),
+		row(linux.FuncProbeReadKernel, probeRead, kernelSpace),
+		row(linux.FuncProbeReadUserStr, probeString, userSpace),
+		row(linux.FuncProbeReadKernelStr, probeString, kernelSpace),
+		row(linux.FuncCopyFromUser, probeRead, userSpace),
+		{Proto: proto(linux.FuncProbeWriteUser), Func: probeWriteUser},
 	}
 }
 

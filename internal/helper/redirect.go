@@ -12,13 +12,12 @@ import (
 
 // redirectHelpers record where the program wants the packet to go; nothing is sent.
 func redirectHelpers() []vm.Helper {
-	const any = linux.ArgAnything
 	return []vm.Helper{
-		changes(packetRow(13, "clone_redirect", rest{any, any}, cloneRedirect)),
-		{Proto: proto(23, "redirect", linux.RetInteger, args{any, any}), Func: redirect},
-		{Proto: proto(51, "redirect_map", linux.RetInteger, args{linux.ArgMapPtr, any, any}), Func: redirectMap},
-		{Proto: proto(152, "redirect_neigh", linux.RetInteger, args{any, linux.ArgMemOrNull, linux.ArgSizeOrZero, any}), Func: redirectNeigh},
-		{Proto: proto(155, "redirect_peer", linux.RetInteger, args{any, any}), Func: redirectPeer},
+		packetRow(linux.FuncCloneRedirect, cloneRedirect),
+		{Proto: proto(linux.FuncRedirect), Func: redirect},
+		{Proto: proto(linux.FuncRedirectMap), Func: redirectMap},
+		{Proto: proto(linux.FuncRedirectNeigh), Func: redirectNeigh},
+		{Proto: proto(linux.FuncRedirectPeer), Func: redirectPeer},
 	}
 }
 

@@ -8,15 +8,15 @@ import (
 
 func ringbufHelpers() []vm.Helper {
 	return []vm.Helper{
-		{Proto: proto(130, "ringbuf_output", linux.RetInteger, args{linux.ArgMapPtr, linux.ArgMem, linux.ArgSizeOrZero, linux.ArgAnything}), Func: ringbufOutput},
-		{Proto: proto(131, "ringbuf_reserve", linux.RetRingbufRecordOrNull, args{linux.ArgMapPtr, linux.ArgAllocSize, linux.ArgAnything}), Func: ringbufReserve},
-		{Proto: proto(132, "ringbuf_submit", linux.RetVoid, args{linux.ArgRingbufRecord, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
+		{Proto: proto(linux.FuncRingbufOutput), Func: ringbufOutput},
+		{Proto: proto(linux.FuncRingbufReserve), Func: ringbufReserve},
+		{Proto: proto(linux.FuncRingbufSubmit), Func: func(k *vm.Call) uint64 {
 			return ringbufCommit(k, "submit", (*maps.Ringbuf).Submit)
 		}},
-		{Proto: proto(133, "ringbuf_discard", linux.RetVoid, args{linux.ArgRingbufRecord, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
+		{Proto: proto(linux.FuncRingbufDiscard), Func: func(k *vm.Call) uint64 {
 			return ringbufCommit(k, "discard", (*maps.Ringbuf).Discard)
 		}},
-		{Proto: proto(134, "ringbuf_query", linux.RetInteger, args{linux.ArgMapPtr, linux.ArgAnything}), Func: ringbufQuery},
+		{Proto: proto(linux.FuncRingbufQuery), Func: ringbufQuery},
 	}
 }
 

@@ -8,10 +8,9 @@ import (
 
 // roomHelpers make room behind the link header, or take it away.
 func roomHelpers() []vm.Helper {
-	const any = linux.ArgAnything
 	return []vm.Helper{
-		changes(packetRow(31, "skb_change_proto", rest{any, any}, skbChangeProto)),
-		changes(packetRow(50, "skb_adjust_room", rest{any, any, any}, skbAdjustRoom)),
+		packetRow(linux.FuncSKBChangeProto, skbChangeProto),
+		packetRow(linux.FuncSKBAdjustRoom, skbAdjustRoom),
 	}
 }
 

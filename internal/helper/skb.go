@@ -8,31 +8,28 @@ import (
 	"github.com/carom-bpf/carom/internal/vm"
 )
 
-type rest = [4]linux.ArgType
-
 // skbHelpers work on socket buffers.
 func skbHelpers() []vm.Helper {
-	const any = linux.ArgAnything
 	return []vm.Helper{
-		changes(packetRow(9, "skb_store_bytes", rest{any, linux.ArgMem, linux.ArgSize, any}, skbStoreBytes)),
-		packetRow(26, "skb_load_bytes", rest{any, linux.ArgMemOut, linux.ArgSize}, skbLoadBytes),
-		packetRow(32, "skb_change_type", rest{any}, skbChangeType),
-		packetRow(34, "get_hash_recalc", rest{}, getHashRecalc),
-		changes(packetRow(38, "skb_change_tail", rest{any, any}, skbChangeTail)),
-		changes(packetRow(39, "skb_pull_data", rest{any}, skbPullData)),
-		packetRow(41, "set_hash_invalid", rest{}, func(k *vm.Call) uint64 {
+		packetRow(linux.FuncSKBStoreBytes, skbStoreBytes),
+		packetRow(linux.FuncSKBLoadBytes, skbLoadBytes),
+		packetRow(linux.FuncSKBChangeType, skbChangeType),
+		packetRow(linux.FuncGetHashRecalc, getHashRecalc),
+		packetRow(linux.FuncSKBChangeTail, skbChangeTail),
+		packetRow(linux.FuncSKBPullData, skbPullData),
+		packetRow(linux.FuncSetHashInvalid, func(k *vm.Call) uint64 {
 			clearHash(k.CPU)
 			return 0
 		}),
-		changes(packetRow(43, "skb_change_head", rest{any, any}, skbChangeHead)),
+		packetRow(linux.FuncSKBChangeHead, skbChangeHead),
 		// The packet of a run has a socket that nobody opened: it belongs to root.
-		packetRow(46, "get_socket_cookie", rest{}, func(*vm.Call) uint64 { return 1 }),
-		packetRow(47, "get_socket_uid", rest{}, func(*vm.Call) uint64 { return 0 }),
-		packetRow(48, "set_hash", rest{any}, func(k *vm.Call) uint64 {
+		packetRow(linux.FuncGetSocketCookie, func(*vm.Call) uint64 { return 1 }),
+		packetRow(linux.FuncGetSocketUID, func(*vm.Call) uint64 { return 0 }),
+		packetRow(linux.FuncSetHash, func(k *vm.Call) uint64 {
 			setHash(k.CPU, uint32(k.Args[1]))
 			return 0
 		}),
-		packetRow(68, "skb_load_bytes_relative", rest{any, linux.ArgMemOut, linux.ArgSize, any}, skbLoadBytesRelative),
+		packetRow(linux.FuncSKBLoadBytesRelative, skbLoadBytesRelative),
 	}
 }
 

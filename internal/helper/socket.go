@@ -8,13 +8,11 @@ import (
 // socketHelpers look for sockets. There are none in user space, so that nothing is ever found; a
 // caller who has some puts helpers of the same numbers in their place.
 func socketHelpers() []vm.Helper {
-	const any = linux.ArgAnything
-	lookup := args{linux.ArgCtx, linux.ArgMem, linux.ArgSize, any, any}
 	return []vm.Helper{
-		{Proto: proto(84, "sk_lookup_tcp", linux.RetSocketOrNull, lookup), Func: socketLookup},
-		{Proto: proto(85, "sk_lookup_udp", linux.RetSocketOrNull, lookup), Func: socketLookup},
-		{Proto: proto(86, "sk_release", linux.RetInteger, args{linux.ArgSocket}), Func: socketRelease},
-		{Proto: proto(99, "skc_lookup_tcp", linux.RetSocketOrNull, lookup), Func: socketLookup},
+		{Proto: proto(linux.FuncSKLookupTCP), Func: socketLookup},
+		{Proto: proto(linux.FuncSKLookupUDP), Func: socketLookup},
+		{Proto: proto(linux.FuncSKRelease), Func: socketRelease},
+		{Proto: proto(linux.FuncSKCLookupTCP), Func: socketLookup},
 	}
 }
 

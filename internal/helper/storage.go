@@ -8,7 +8,7 @@ import (
 
 func storageHelpers() []vm.Helper {
 	return []vm.Helper{
-		{Proto: proto(81, "get_local_storage", linux.RetMapValue, args{linux.ArgMapPtr, linux.ArgAnything}), Func: localStorage},
+		{Proto: proto(linux.FuncGetLocalStorage), Func: localStorage},
 	}
 }
 

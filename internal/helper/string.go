@@ -10,11 +10,10 @@ import (
 )
 
 func stringHelpers() []vm.Helper {
-	number := args{linux.ArgMem, linux.ArgSize, linux.ArgAnything, linux.ArgLong}
 	return []vm.Helper{
-		{Proto: proto(182, "strncmp", linux.RetInteger, args{linux.ArgMem, linux.ArgSize, linux.ArgConstString}), Func: strncmp},
-		{Proto: proto(105, "strtol", linux.RetInteger, number), Func: strtol},
-		{Proto: proto(106, "strtoul", linux.RetInteger, number), Func: strtoul},
+		{Proto: proto(linux.FuncStrncmp), Func: strncmp},
+		{Proto: proto(linux.FuncStrtol), Func: strtol},
+		{Proto: proto(linux.FuncStrtoul), Func: strtoul},
 	}
 }
 

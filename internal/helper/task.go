@@ -8,34 +8,33 @@ import (
 
 // taskHelpers tell where a program runs: CPU, task, cgroup, network namespace.
 func taskHelpers() []vm.Helper {
-	none := args{}
 	return []vm.Helper{
-		{Proto: proto(7, "get_prandom_u32", linux.RetInteger, none), Func: func(k *vm.Call) uint64 { return k.CPU.Rand() >> 32 }},
-		{Proto: proto(8, "get_smp_processor_id", linux.RetInteger, none), Func: func(k *vm.Call) uint64 { return uint64(k.CPU.ID) }},
-		{Proto: proto(42, "get_numa_node_id", linux.RetInteger, none), Func: func(*vm.Call) uint64 { return 0 }},
-		{Proto: proto(14, "get_current_pid_tgid", linux.RetInteger, none), Func: func(k *vm.Call) uint64 {
+		{Proto: proto(linux.FuncGetPrandomU32), Func: func(k *vm.Call) uint64 { return k.CPU.Rand() >> 32 }},
+		{Proto: proto(linux.FuncGetSmpProcessorID), Func: func(k *vm.Call) uint64 { return uint64(k.CPU.ID) }},
+		{Proto: proto(linux.FuncGetNUMANodeID), Func: func(*vm.Call) uint64 { return 0 }},
+		{Proto: proto(linux.FuncGetCurrentPIDTGID), Func: func(k *vm.Call) uint64 {
 			t := task(k)
 			return uint64(t.TGID)<<32 | uint64(t.PID)
 		}},
-		{Proto: proto(15, "get_current_uid_gid", linux.RetInteger, none), Func: func(k *vm.Call) uint64 {
+		{Proto: proto(linux.FuncGetCurrentUIDGID), Func: func(k *vm.Call) uint64 {
 			t := task(k)
 			return uint64(t.GID)<<32 | uint64(t.UID)
 		}},
-		{Proto: proto(16, "get_current_comm", linux.RetInteger, args{linux.ArgMemOut, linux.ArgSize}), Func: currentComm},
-		{Proto: proto(80, "get_current_cgroup_id", linux.RetInteger, none), Func: func(k *vm.Call) uint64 {
+		{Proto: proto(linux.FuncGetCurrentComm), Func: currentComm},
+		{Proto: proto(linux.FuncGetCurrentCgroupID), Func: func(k *vm.Call) uint64 {
 			if k.CPU.World == nil {
 				return 0
 			}
 			return k.CPU.World.CgroupID
 		}},
-		{Proto: proto(122, "get_netns_cookie", linux.RetInteger, args{linux.ArgCtxOrNull}), Func: func(k *vm.Call) uint64 {
+		{Proto: proto(linux.FuncGetNetnsCookie), Func: func(k *vm.Call) uint64 {
 			if k.CPU.World == nil {
 				return 0
 			}
 			return k.CPU.World.NetnsID
 		}},
 		// The cookie belongs to an attachment; a run has none.
-		{Proto: proto(174, "get_attach_cookie", linux.RetInteger, args{linux.ArgCtx}), Func: func(*vm.Call) uint64 { return 0 }},
+		{Proto: proto(linux.FuncGetAttachCookie), Func: func(*vm.Call) uint64 { return 0 }},
 	}
 }
 

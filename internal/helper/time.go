@@ -20,19 +20,19 @@ func timeHelpers(fallback world.Clock) []vm.Helper {
 		}
 		return fallback.Now(id)
 	}
-	clock := func(id uint32, name string, which world.ClockID) vm.Helper {
+	clock := func(id uint32, which world.ClockID) vm.Helper {
 		return vm.Helper{
-			Proto: proto(id, name, linux.RetInteger, args{}),
+			Proto: proto(id),
 			Func:  func(k *vm.Call) uint64 { return now(k, which) },
 		}
 	}
 	return []vm.Helper{
-		clock(5, "ktime_get_ns", world.Monotonic),
-		clock(125, "ktime_get_boot_ns", world.Boot),
-		clock(160, "ktime_get_coarse_ns", world.Coarse),
-		clock(208, "ktime_get_tai_ns", world.TAI),
+		clock(linux.FuncKtimeGetNS, world.Monotonic),
+		clock(linux.FuncKtimeGetBootNS, world.Boot),
+		clock(linux.FuncKtimeGetCoarseNS, world.Coarse),
+		clock(linux.FuncKtimeGetTAINS, world.TAI),
 		{
-			Proto: proto(118, "jiffies64", linux.RetInteger, args{}),
+			Proto: proto(linux.FuncJiffies64),
 			Func: func(k *vm.Call) uint64 {
 				return initialJiffies + now(k, world.Boot)/(1e9/hz)
 			},

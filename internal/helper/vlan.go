@@ -23,8 +23,8 @@ const (
 // skb_vlan_push and skb_vlan_pop): a first push changes fields of __sk_buff only.
 func vlanHelpers() []vm.Helper {
 	return []vm.Helper{
-		changes(packetRow(18, "skb_vlan_push", rest{linux.ArgAnything, linux.ArgAnything}, skbVlanPush)),
-		changes(packetRow(19, "skb_vlan_pop", rest{}, skbVlanPop)),
+		packetRow(linux.FuncSKBVLANPush, skbVlanPush),
+		packetRow(linux.FuncSKBVLANPop, skbVlanPop),
 	}
 }
 

@@ -19,14 +19,13 @@ const (
 
 // xdpHelpers work on XDP packets.
 func xdpHelpers() []vm.Helper {
-	const any = linux.ArgAnything
 	return []vm.Helper{
-		changes(packetRow(44, "xdp_adjust_head", rest{any}, xdpAdjustHead)),
-		changes(packetRow(54, "xdp_adjust_meta", rest{any}, xdpAdjustMeta)),
-		changes(packetRow(65, "xdp_adjust_tail", rest{any}, xdpAdjustTail)),
-		packetRow(188, "xdp_get_buff_len", rest{}, func(k *vm.Call) uint64 { return packetLen(k.CPU) }),
-		packetRow(189, "xdp_load_bytes", rest{any, linux.ArgMemOut, linux.ArgSize}, xdpLoadBytes),
-		packetRow(190, "xdp_store_bytes", rest{any, linux.ArgMem, linux.ArgSize}, xdpStoreBytes),
+		packetRow(linux.FuncXDPAdjustHead, xdpAdjustHead),
+		packetRow(linux.FuncXDPAdjustMeta, xdpAdjustMeta),
+		packetRow(linux.FuncXDPAdjustTail, xdpAdjustTail),
+		packetRow(linux.FuncXDPGetBuffLen, func(k *vm.Call) uint64 { return packetLen(k.CPU) }),
+		packetRow(linux.FuncXDPLoadBytes, xdpLoadBytes),
+		packetRow(linux.FuncXDPStoreBytes, xdpStoreBytes),
 	}
 }
 

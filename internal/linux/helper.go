@@ -1,56 +1,57 @@
 package linux
 
-// ArgType is what a helper takes in one register (enum bpf_arg_type, include/linux/bpf.h).
-type ArgType uint8
+import (
+	"sync"
 
-// Argument types.
-const (
-	ArgNone          ArgType = iota // the register is not used
-	ArgAnything                     // any initialised value
-	ArgCtx                          // the context pointer
-	ArgMapPtr                       // a map
-	ArgMapKey                       // key of the map in an earlier argument
-	ArgMapValue                     // value of that map, to read
-	ArgMapValueOut                  // value of that map, to write
-	ArgMem                          // memory to read; the next argument is its size
-	ArgMemOut                       // memory to write; the next argument is its size
-	ArgMemOrNull                    // as ArgMem, or NULL
-	ArgSize                         // size of the memory before it, at least 1
-	ArgSizeOrZero                   // size of the memory before it
-	ArgAllocSize                    // constant size of the memory that the helper returns
-	ArgFunc                         // a callback
-	ArgStackOrNull                  // pointer into the stack, or NULL
-	ArgRingbufRecord                // a reserved ring buffer record
-	ArgConstString                  // a constant string in a read-only map
-	ArgLong                         // pointer to a long, to write
-	ArgInt                          // pointer to an int, to write
-	ArgCtxOrNull                    // the context pointer, or NULL
-	ArgMemOutOrNull                 // as ArgMemOut, or NULL
-	ArgSpinLock                     // pointer to a struct bpf_spin_lock in a map value
-	ArgIter                         // pointer to an open-coded iterator on the stack
-	ArgSocket                       // a socket that the program holds a reference to
+	"github.com/carom-bpf/carom/internal/isa"
 )
 
-// RetType is what a helper leaves in R0 (enum bpf_return_type, include/linux/bpf.h).
-type RetType uint8
+// changesPacket lists the helpers that may move the packet (bpf_helper_changes_pkt_data,
+// net/core/filter.c). bpf_tail_call is not in it: a profile says what it does.
+func changesPacket() []uint32 {
+	return []uint32{
+		FuncCloneRedirect, FuncL3CsumReplace, FuncL4CsumReplace, FuncLWTPushEncap, FuncLWTSeg6Action,
+		FuncLWTSeg6AdjustSRH, FuncLWTSeg6StoreBytes, FuncMsgPopData, FuncMsgPullData, FuncMsgPushData,
+		FuncSKBAdjustRoom, FuncSKBChangeHead, FuncSKBChangeProto, FuncSKBChangeTail, FuncSKBPullData,
+		FuncSKBStoreBytes, FuncSKBVLANPop, FuncSKBVLANPush, FuncStoreHdrOpt, FuncXDPAdjustHead,
+		FuncXDPAdjustMeta, FuncXDPAdjustTail,
+	}
+}
 
-// Return types.
-const (
-	RetInteger RetType = iota
-	RetVoid
-	RetMapValueOrNull
-	RetRingbufRecordOrNull
-	RetMemOrNull
-	RetMapValue
-	RetSocketOrNull // with a reference that the program must release
-)
+// protoTable is every prototype, made once and never written to afterwards.
+type protoTable struct {
+	rows     []Proto
+	bySymbol map[string]*Proto
+	first    [MaxFuncID + 1]*Proto // the first row of each helper
+}
 
-// Proto is what is known of a helper without running it.
-type Proto struct {
-	ID   uint32 // enum bpf_func_id
-	Name string // with the bpf_ prefix
-	Args [5]ArgType
-	Ret  RetType
-	// ChangesPacket says that packet pointers are invalid after the call.
-	ChangesPacket bool
+var protos = sync.OnceValue(func() *protoTable {
+	t := &protoTable{bySymbol: map[string]*Proto{}}
+	for _, rows := range [][]Proto{coreProtos(), traceProtos(), packetProtos(), socketProtos()} {
+		t.rows = append(t.rows, rows...)
+	}
+	changes := map[uint32]bool{}
+	for _, id := range changesPacket() {
+		changes[id] = true
+	}
+	for i := range t.rows {
+		p := &t.rows[i]
+		p.Name = isa.HelperName(int32(p.ID))
+		p.ChangesPacket = changes[p.ID]
+		t.bySymbol[p.Symbol] = p
+		if t.first[p.ID] == nil {
+			t.first[p.ID] = p
+		}
+	}
+	return t
+})
+
+// Helper returns the prototype of a helper of Linux. Where program types have variants of it,
+// it is the one of the type for which the helper was made. False says that Linux 6.18 has no
+// helper of this number.
+func Helper(id uint32) (Proto, bool) {
+	if id > MaxFuncID || protos().first[id] == nil {
+		return Proto{}, false
+	}
+	return *protos().first[id], true
 }
