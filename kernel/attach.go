@@ -77,6 +77,7 @@ type attached interface {
 	Close() error
 	update(p *carom.Program) error
 	pin(path string) error
+	unpin() error
 }
 
 // Program is the name of the program that was attached.
@@ -96,10 +97,21 @@ func (a *Attachment) Update(p *carom.Program) error {
 }
 
 // Pin keeps the attachment past Close and the end of this process, as a file on bpffs, until that
-// file is removed.
+// file is removed. The attachment keeps its program, but not the slots of PROG_ARRAYs that the
+// program uses: pin the collection as well. Unheld tells what is missing. Errors are
+// *carom.PinError and wrap carom.ErrUnsupported where there is no bpf_link to pin, which is so for
+// tc filters and before Linux 5.15 for probes and tracepoints.
 func (a *Attachment) Pin(path string) error {
 	if err := a.link.pin(path); err != nil {
-		return fmt.Errorf("pin the attachment to %s: %w", a.target, err)
+		return &carom.PinError{Path: path, Kind: "link", Name: a.program + " on " + a.target, Err: err}
+	}
+	return nil
+}
+
+// Unpin removes the file that Pin made. The program stays attached until Close.
+func (a *Attachment) Unpin() error {
+	if err := a.link.unpin(); err != nil {
+		return fmt.Errorf("unpin the attachment to %s: %w", a.target, err)
 	}
 	return nil
 }

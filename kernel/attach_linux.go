@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -45,8 +46,15 @@ func (l bpfLink) pin(path string) error {
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("this kernel cannot pin it: %w", engine.ErrUnsupported)
 	}
-	return wrap(err)
+	if err != nil {
+		if e := onBPFFS(filepath.Dir(path)); e != nil {
+			return e
+		}
+	}
+	return pinReason(wrap(err))
 }
+
+func (l bpfLink) unpin() error { return wrap(l.Unpin()) }
 
 // create attaches through cilium/ebpf. The kernel keeps the program from then on.
 func create(p *carom.Program, do func(*ebpf.Program) (link.Link, error)) (attached, error) {

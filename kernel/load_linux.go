@@ -138,6 +138,7 @@ type collection struct {
 	programs map[string]*program
 	maps     map[string]*kmap
 	counts   *edgeCounts // nil when programs do not count
+	pins     pinSet      // what PinAll made
 }
 
 func (c *collection) wrap(coll *ebpf.Collection, spec *ebpf.CollectionSpec) error {

@@ -3,6 +3,7 @@ package kernel
 import (
 	"bytes"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 
@@ -18,6 +19,7 @@ type kmap struct {
 	id     uint32
 	copies int
 	owner  *arrayOwner
+	pinned atomic.Bool // with its collection
 }
 
 func newMap(m *ebpf.Map, name string) (*kmap, error) {
@@ -132,7 +134,7 @@ func (m *kmap) Pin(path string) error { return wrap(m.m.Pin(path)) }
 
 func (m *kmap) Unpin() error { return wrap(m.m.Unpin()) }
 
-func (m *kmap) IsPinned() bool { return m.m.IsPinned() }
+func (m *kmap) IsPinned() bool { return m.m.IsPinned() || m.pinned.Load() }
 
 func (m *kmap) Clone() (engine.Map, error) {
 	dup, err := m.m.Clone()

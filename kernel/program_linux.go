@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -20,7 +21,8 @@ type program struct {
 	name   string
 	id     uint32
 	attach ebpf.AttachType
-	facts  *facts // nil when the spec is not known
+	facts  *facts      // nil when the spec is not known
+	pinned atomic.Bool // with its collection
 }
 
 func (p *program) Name() string                { return p.name }
@@ -29,6 +31,9 @@ func (p *program) Type() ebpf.ProgramType      { return p.p.Type() }
 func (p *program) AttachType() ebpf.AttachType { return p.attach }
 func (p *program) FD() int                     { return p.p.FD() }
 func (p *program) Close() error                { return wrap(p.p.Close()) }
+func (p *program) Pin(path string) error       { return wrap(p.p.Pin(path)) }
+func (p *program) Unpin() error                { return wrap(p.p.Unpin()) }
+func (p *program) IsPinned() bool              { return p.p.IsPinned() || p.pinned.Load() }
 
 // growth is how many bytes a program may add to a packet before BPF_PROG_TEST_RUN reports ENOSPC.
 const growth = 4096

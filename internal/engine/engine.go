@@ -78,6 +78,11 @@ type Program interface {
 	AttachType() ebpf.AttachType
 	// Run runs the program on the lowest free CPU and waits for one under ctx.
 	Run(ctx context.Context, in *Input, res *Result) error
+	// Pin gives the program a file on bpffs and Unpin takes it away. Engines without bpffs
+	// return an error that wraps ErrUnsupported.
+	Pin(path string) error
+	Unpin() error
+	IsPinned() bool
 	// FD is the program's file descriptor, -1 outside the kernel.
 	FD() int
 	Close() error

@@ -199,3 +199,14 @@ func (c *collection) worldOf(in *engine.Input) *world.World {
 	w.Clock = c.world.Clock
 	return &w
 }
+
+// Pin implements engine.Program. There is no bpffs in user space.
+func (p *program) Pin(string) error {
+	return fmt.Errorf("programs in user space have no pins: %w", engine.ErrUnsupported)
+}
+
+// Unpin implements engine.Program.
+func (p *program) Unpin() error { return nil }
+
+// IsPinned implements engine.Program.
+func (p *program) IsPinned() bool { return false }
