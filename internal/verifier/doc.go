@@ -1,0 +1,25 @@
+// Package verifier decides whether Linux would load a program, and says why not.
+//
+// It explores every path of a program with abstract values, as kernel/bpf/verifier.c of Linux
+// 6.18 does for a privileged loader: a state holds what is known of the registers and stack
+// slots of each frame, branches split it, and a path ends early where an earlier state that
+// was found safe covers it (pruning). A scalar is compared only where its exact value mattered
+// (precision), which is found by walking back through the instructions that made it.
+//
+// Where things are:
+//
+//	program.go    the program as it is handed over
+//	regtype.go    kinds of register
+//	state.go      registers, stack slots, frames, states
+//	verify.go     order of the phases; the loop over instructions
+//	alu.go        arithmetic, on scalars and on pointers
+//	branch.go     conditional jumps
+//	memory.go     loads and stores by kind of pointer; stack.go those of the stack
+//	call.go       helper calls; subprog.go calls of subprograms
+//	prune.go      comparison of states; precision.go the walk back
+//	log.go        the trace that Linux prints at log level 2
+//	scalar/       numbers: tristate bits and ranges
+//	cfg/          what is checked and found before the exploration
+//	liveness/     stack slots that may still be read
+//	reject/       reasons as data
+package verifier

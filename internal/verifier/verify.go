@@ -1,0 +1,452 @@
+package verifier
+
+import (
+	"io"
+
+	"github.com/carom-bpf/carom/internal/isa"
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/verifier/cfg"
+	"github.com/carom-bpf/carom/internal/verifier/liveness"
+	"github.com/carom-bpf/carom/internal/verifier/reject"
+	"github.com/carom-bpf/carom/internal/verifier/scalar"
+)
+
+// MaxInsns is how many instructions the exploration of one program may process
+// (BPF_COMPLEXITY_LIMIT_INSNS, include/linux/bpf.h).
+const MaxInsns = 1_000_000
+
+// MaxPending is how many branches may wait to be explored (BPF_COMPLEXITY_LIMIT_JMP_SEQ,
+// kernel/bpf/verifier.c).
+const MaxPending = 8192
+
+// Options say how a program is verified. The zero value verifies for Linux 6.18, silently.
+type Options struct {
+	Profile *linux.Profile
+	// Log receives the trace that Linux prints at log level 2, nil for none.
+	Log io.Writer
+	// Contain prunes only where one state's ranges contain the other's, and records every state,
+	// so that the values of a run can be looked up in them. Slow; for tests.
+	Contain Recorder
+}
+
+// Recorder receives the states before each instruction.
+type Recorder interface {
+	State(insn int, frames int, regs *[numRegs]reg)
+}
+
+// Verdict is what is known of a program that was accepted.
+type Verdict struct {
+	Stats Stats
+}
+
+// Stats are the numbers that Linux prints below its log.
+type Stats struct {
+	Insns       int // instructions processed
+	TotalStates int // states saved
+	PeakStates  int // saved at once
+	MaxPerInsn  int // most states at one instruction
+	StackDepth  int // bytes, of the deepest chain of calls
+	Subprogs    []SubprogStats
+}
+
+// SubprogStats are the numbers of one function.
+type SubprogStats struct {
+	Start, End int
+	Stack      int // bytes of its frame
+}
+
+// verifier is one verification.
+type verifier struct {
+	prog    *Program
+	opts    *Options
+	profile *linux.Profile
+	insns   []isa.Insn
+	graph   *cfg.Graph
+	live    *liveness.Tracker
+	pool    pool
+	log     *logger // nil for none
+
+	state   *state
+	pending []pending
+	saved   [][]*state // by instruction, newest first
+	aux     []insnAux
+	subs    []subprog
+
+	insn, prev     int // current and previous instruction, prev -1 at the start
+	processed      int
+	jumps          int
+	prevJumps      int // jumps when the last state was saved
+	prevProcessed  int
+	peak, total    int
+	maxPerInsn     int
+	ids            uint32
+	poke           int    // tail calls with a constant slot
+	histAt         int    // instruction whose history entry is the last one, -1 for none
+	scratchedRegs  uint32 // registers to print after the instruction
+	scratchedSlots uint64
+	global         int // the global function being verified on its own, -1 for the main program
+	maxCtxOff      uint32
+	idmap          idMap
+	backtrack      backtrack
+	fakeA, fakeB   reg
+}
+
+// pending is a branch that waits.
+type pending struct {
+	state      *state
+	insn, prev int
+	logPos     int
+}
+
+// insnAux is what is learned of an instruction over all paths (struct bpf_insn_aux_data).
+type insnAux struct {
+	seen       bool
+	ptrType    RegType // of the pointer that a load or store uses
+	mapPtr     *Map    // of a helper call: its map, if always the same
+	mapPoison  bool
+	key        uint64 // constant key or slot of a tail call plus keySet, if always the same
+	keyState   keyState
+	ctxField   uint8
+	zext       bool
+	callDepth  uint8
+	subprogRet bool
+	facts      insnFacts
+}
+
+type keyState uint8
+
+const (
+	keyUnseen keyState = iota
+	keyConst
+	keyPoison
+)
+
+// insnFacts are filled by facts.go.
+type insnFacts struct{}
+
+// Verify explores the program and says whether Linux would load it. The error is an *Error.
+func Verify(p *Program, o *Options) (*Verdict, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	v := &verifier{prog: p, opts: o, profile: o.Profile, insns: p.Insns, global: -1}
+	if v.profile == nil {
+		l := linux.Linux618()
+		v.profile = &l
+	}
+	if o.Log != nil {
+		v.log = newLogger(v, o.Log)
+	}
+	err := v.run()
+	if v.log != nil {
+		v.log.finish(err)
+	}
+	if err != nil {
+		return nil, v.locate(err)
+	}
+	return v.verdict(), nil
+}
+
+// run is the order of bpf_check (kernel/bpf/verifier.c).
+func (v *verifier) run() *reject.Error {
+	for _, phase := range []func() *reject.Error{
+		v.checkProgram, // type, length, attach type, flags
+		v.checkMaps,    // which maps this program may use
+		v.analyze,      // instructions, control flow, liveness
+		v.checkFuncs,   // func_info against subprograms
+		v.exploreMain,
+		v.exploreGlobals,
+		v.checkStackDepth,
+		v.checkTailCalls, // limits and owners of prog arrays
+	} {
+		if err := phase(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explore walks all paths from the current state.
+func (v *verifier) explore() *reject.Error {
+	fromPending := false
+	v.prev = -1
+	prev := -1
+	for {
+		v.histAt = -1
+		v.prev = prev
+		if v.insn >= len(v.insns) {
+			return v.fail(CodeInternal, linux.EFAULT, "invalid insn idx %d insn_cnt %d", v.insn, len(v.insns))
+		}
+		v.processed++
+		if v.processed > MaxInsns {
+			return v.fail(CodeTooComplex, linux.E2BIG, "BPF program is too large. Processed %d insn", v.processed)
+		}
+		v.state.last = v.prev
+		v.state.insn = v.insn
+		pruned := false
+		if v.graph.PrunePoint(v.insn) {
+			var err *reject.Error
+			if pruned, err = v.isVisited(v.insn); err != nil {
+				return err
+			}
+		}
+		if pruned {
+			if v.log != nil {
+				v.log.safe(fromPending)
+			}
+			if !v.nextPath(&prev) {
+				return nil
+			}
+			fromPending = true
+			continue
+		}
+		if v.graph.JumpPoint(v.insn) {
+			v.pushHistory(step{})
+		}
+		if v.log != nil {
+			v.log.before(fromPending)
+		}
+		fromPending = false
+		if v.opts.Contain != nil {
+			v.opts.Contain.State(v.insn, len(v.state.frames), v.state.regs())
+		}
+		v.aux[v.insn].seen = true
+		prev = v.insn
+		flow, err := v.step()
+		if err != nil {
+			return err
+		}
+		switch flow {
+		case flowNext:
+			v.insn++
+		case flowReturn:
+			fromPending = true
+		case flowEnd:
+			v.scratchAll()
+			if !v.nextPath(&prev) {
+				return nil
+			}
+			fromPending = true
+		}
+	}
+}
+
+// flow says where a path goes after an instruction.
+type flow uint8
+
+const (
+	flowNext   flow = iota // to the instruction after v.insn
+	flowJump               // to v.insn
+	flowReturn             // to v.insn, from a function that has ended
+	flowEnd                // nowhere
+)
+
+// nextPath ends the current path and goes on with the newest pending branch.
+func (v *verifier) nextPath(prev *int) bool {
+	v.endBranch(v.state)
+	if len(v.pending) == 0 {
+		return false
+	}
+	p := v.pending[len(v.pending)-1]
+	v.pending = v.pending[:len(v.pending)-1]
+	old := v.state
+	v.state = p.state
+	v.pool.release(old)
+	v.insn, *prev = p.insn, p.prev
+	if v.log != nil {
+		v.log.popped(p.logPos)
+	}
+	return true
+}
+
+// push saves the current state as a branch that goes on at insn (push_stack).
+func (v *verifier) push(insn, prev int) (*state, *reject.Error) {
+	s := v.pool.clone(v.state)
+	s.history = append(s.history[:0], v.state.history...)
+	v.pending = append(v.pending, pending{state: s, insn: insn, prev: prev, logPos: v.logPos()})
+	if len(v.pending) > MaxPending {
+		return nil, v.fail(CodeTooComplex, linux.E2BIG, "The sequence of %d jumps is too complex.", len(v.pending))
+	}
+	if s.parent != nil {
+		s.parent.branches++
+	}
+	return s, nil
+}
+
+// step interprets the instruction at v.insn on the current state.
+func (v *verifier) step() (flow, *reject.Error) {
+	in := v.insns[v.insn]
+	switch in.Class() {
+	case isa.ClassALU, isa.ClassALU64:
+		return flowNext, v.alu(in)
+	case isa.ClassLDX:
+		return flowNext, v.load(in)
+	case isa.ClassSTX:
+		return flowNext, v.store(in)
+	case isa.ClassST:
+		return flowNext, v.storeImm(in)
+	case isa.ClassJMP, isa.ClassJMP32:
+		return v.jump(in)
+	}
+	switch in.Op & 0xe0 {
+	case isa.ModeABS, isa.ModeIND:
+		return v.loadPacketLegacy(in)
+	case isa.ModeIMM:
+		if err := v.wide(in); err != nil {
+			return flowNext, err
+		}
+		v.insn++
+		v.aux[v.insn].seen = true
+		return flowNext, nil
+	}
+	return flowNext, v.fail(CodeReserved, linux.EINVAL, "invalid BPF_LD mode")
+}
+
+// jump interprets calls, exits and jumps.
+func (v *verifier) jump(in isa.Insn) (flow, *reject.Error) {
+	v.jumps++
+	jmp32 := in.Class() == isa.ClassJMP32
+	switch in.Op & 0xf0 {
+	case isa.CALL:
+		return v.call(in, jmp32)
+	case isa.JA:
+		if in.Op&isa.SrcReg != 0 || in.Src != 0 || in.Dst != 0 ||
+			!jmp32 && in.Imm != 0 || jmp32 && in.Off != 0 {
+			return flowNext, v.fail(CodeReserved, linux.EINVAL, "BPF_JA uses reserved fields")
+		}
+		if jmp32 {
+			v.insn += int(in.Imm) + 1
+		} else {
+			v.insn += int(in.Off) + 1
+		}
+		return flowJump, nil
+	case isa.EXIT:
+		if in.Op&isa.SrcReg != 0 || in.Imm != 0 || in.Src != 0 || in.Dst != 0 || jmp32 {
+			return flowNext, v.fail(CodeReserved, linux.EINVAL, "BPF_EXIT uses reserved fields")
+		}
+		return v.exit()
+	}
+	return flowNext, v.branch(in)
+}
+
+// call checks the form of a call and hands it over by kind.
+func (v *verifier) call(in isa.Insn, jmp32 bool) (flow, *reject.Error) {
+	if in.Op&isa.SrcReg != 0 || in.Src != isa.CallKfunc && in.Off != 0 || in.Src > isa.CallKfunc ||
+		in.Dst != 0 || jmp32 {
+		return flowNext, v.fail(CodeReserved, linux.EINVAL, "BPF_CALL uses reserved fields")
+	}
+	if v.state.locks.Spin > 0 && !v.allowedUnderLock(in) {
+		return flowNext, v.fail(CodeLock, linux.EINVAL, "function calls are not allowed while holding a lock")
+	}
+	v.scratch(0)
+	switch in.Src {
+	case isa.CallLocal:
+		return v.callLocal(in)
+	case isa.CallKfunc:
+		return v.callKfunc(in)
+	}
+	return v.callHelper(in)
+}
+
+// exit ends the running function (process_bpf_exit_full).
+func (v *verifier) exit() (flow, *reject.Error) {
+	if err := v.checkHeldAtExit(); err != nil {
+		return flowNext, err
+	}
+	if v.state.frameNo() > 0 {
+		if err := v.returnFromCall(); err != nil {
+			return flowNext, err
+		}
+		return flowReturn, nil
+	}
+	if err := v.checkReturn(); err != nil {
+		return flowNext, err
+	}
+	return flowEnd, nil
+}
+
+// readable checks that an operand holds something (check_reg_arg with SRC_OP).
+func (v *verifier) readable(n uint8) *reject.Error {
+	if n >= numRegs {
+		return v.failReg(int(n), CodeReserved, linux.EINVAL, "R%d is invalid", n)
+	}
+	v.scratch(int(n))
+	if v.state.regs()[n].Type == NotInit {
+		return v.failReg(int(n), CodeUninit, linux.EACCES, "R%d !read_ok", n)
+	}
+	return nil
+}
+
+// writable checks that a register may be written and forgets what was in it.
+func (v *verifier) writable(n uint8) *reject.Error {
+	if err := v.writableKeep(n); err != nil {
+		return err
+	}
+	v.state.regs()[n].setUnknown()
+	return nil
+}
+
+// writableKeep is writable for an instruction that still needs the old value.
+func (v *verifier) writableKeep(n uint8) *reject.Error {
+	if n >= numRegs {
+		return v.failReg(int(n), CodeReserved, linux.EINVAL, "R%d is invalid", n)
+	}
+	v.scratch(int(n))
+	if n == isa.FP {
+		return v.failReg(int(n), CodeFramePointer, linux.EACCES, "frame pointer is read only")
+	}
+	return nil
+}
+
+// newID returns an id that no register has.
+func (v *verifier) newID() uint32 {
+	v.ids++
+	return v.ids
+}
+
+// wide interprets a wide load (check_ld_imm).
+func (v *verifier) wide(in isa.Insn) *reject.Error {
+	switch {
+	case in.Op&0x18 != isa.SizeDW:
+		return v.fail(CodeReserved, linux.EINVAL, "invalid BPF_LD_IMM insn")
+	case in.Off != 0:
+		return v.fail(CodeReserved, linux.EINVAL, "BPF_LD_IMM64 uses reserved fields")
+	}
+	if err := v.writable(in.Dst); err != nil {
+		return err
+	}
+	dst := &v.state.regs()[in.Dst]
+	second := v.insns[v.insn+1]
+	switch in.Src {
+	case 0:
+		dst.setConst(in.Imm64(second))
+		return nil
+	case isa.PseudoBTFID:
+		return v.wideBTF(in, dst)
+	case isa.PseudoFunc:
+		return v.wideFunc(in, dst)
+	}
+	if int(in.Imm) < 0 || int(in.Imm) >= len(v.prog.Maps) {
+		return v.fail(CodeReserved, linux.EINVAL, "invalid map_idx %d", in.Imm)
+	}
+	m := v.prog.Maps[in.Imm]
+	if in.Src == isa.PseudoMapValue || in.Src == isa.PseudoMapIdxValue {
+		*dst = reg{Type: PtrToMapValue, Scalar: scalar.Const(0), Map: m, Off: second.Imm}
+		if m.hasField("bpf_spin_lock") {
+			dst.ID = v.newID()
+		}
+		return nil
+	}
+	*dst = reg{Type: ConstPtrToMap, Scalar: scalar.Const(0), Map: m}
+	return nil
+}
+
+// hasField says that values of the map hold a special field.
+func (m *Map) hasField(name string) bool {
+	for _, f := range m.Fields {
+		if f.Name == name {
+			return true
+		}
+	}
+	return false
+}
