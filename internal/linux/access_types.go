@@ -52,30 +52,33 @@ func xdpRules(attach ebpf.AttachType, _ *Arch) *CtxRules {
 	return newCtxRules("xdp_md", fieldRules(xdpMD(egress)))
 }
 
-// kprobe_prog_is_valid_access, kernel/trace/bpf_trace.c. Since 6.18 a program may write the
-// registers; it then cannot be attached to a kprobe, only to a uprobe.
+// kprobe_prog_is_valid_access, kernel/trace/bpf_trace.c. Linux 6.18 refuses stores; later
+// versions let programs that are attached to uprobes change the registers. The size is that of
+// the structure that programs are given here; on arm64 the kernel's own struct is longer.
 func kprobeRules(_ ebpf.AttachType, arch *Arch) *CtxRules {
 	n := int(arch.RegsSize)
-	return &CtxRules{Name: "pt_regs", plain: plainRule{end: n, last: n, load: anySize, store: anySize}}
+	return &CtxRules{Name: "pt_regs", plain: plainRule{end: n, last: n, load: anySize}}
 }
 
 // tp_prog_is_valid_access, kernel/trace/bpf_trace.c. The first 8 bytes hold a kernel pointer.
+// Linux compares the offset with an unsigned size and so takes negative offsets, which read
+// memory in front of the record. They are refused here: an accepted program must not fault.
 func tracepointRules(ebpf.AttachType, *Arch) *CtxRules {
 	return &CtxRules{Name: "tracepoint record",
 		plain: plainRule{off: 8, end: perfMaxTraceSize, last: perfMaxTraceSize, load: anySize}}
 }
 
-// raw_tp_prog_is_valid_access, kernel/trace/bpf_trace.c: whole 8-byte arguments.
+// raw_tp_prog_is_valid_access, kernel/trace/bpf_trace.c (bpf_tracing_ctx_access).
 func rawTracepointRules(ebpf.AttachType, *Arch) *CtxRules {
 	n := 8 * maxBPFFuncArgs
-	return &CtxRules{Name: "bpf_raw_tracepoint_args", plain: plainRule{end: n, last: n, load: double}}
+	return &CtxRules{Name: "bpf_raw_tracepoint_args", plain: plainRule{end: n, last: n, load: anySize}}
 }
 
 // raw_tp_writable_prog_is_valid_access, kernel/trace/bpf_trace.c.
 func rawTracepointWritableRules(ebpf.AttachType, *Arch) *CtxRules {
 	return newCtxRules("bpf_raw_tracepoint_args", []accessRule{
-		{off: 0, end: 8, load: double, value: CtxTPBuffer},
-		{off: 8, end: 8 * maxBPFFuncArgs, load: double},
+		{off: 0, end: 1, load: double, value: CtxTPBuffer},
+		{off: 1, end: 8 * maxBPFFuncArgs, load: anySize},
 	})
 }
 
