@@ -25,6 +25,7 @@ type attachFlags struct {
 	pid                 int
 	slots, sets, events []string
 	duration            time.Duration
+	pin                 string // directory
 	countEdges, json    bool
 }
 
@@ -39,14 +40,18 @@ With --count-edges an instrumented copy of each program runs, which counts the t
 taken, and those that were not with the reason. The counts come at the end. Programs that others put
 into slots meanwhile do not count themselves: calls of them are named without target, or missed.
 
-Ctrl-C detaches. While carom runs it holds the program arrays; they are emptied when it ends.
+Ctrl-C detaches. While carom runs it holds the program arrays; they are emptied when it ends. With
+--pin DIR, maps, programs and attachments get files on bpffs, and all goes on after carom has ended.
+Everything is pinned or nothing is attached. To take it off again: rm -r DIR/links DIR
+
 It needs root, or CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN (for tracefs).`
 
 const attachExample = `  carom attach xdp_dispatch.o --xdp veth0 --slot prog_array[1]=port22_prog
   carom attach tail_context.o --cgroup /sys/fs/cgroup/test
   carom attach readline.o --events events:event
   carom attach readline.o --uretprobe /bin/bash:readline --pid 4211 --json
-  carom attach filter.o --tc veth0 ingress --duration 10s --count-edges`
+  carom attach filter.o --tc veth0 ingress --duration 10s --count-edges
+  carom attach xdp_dispatch.o --xdp veth0 --pin /sys/fs/bpf/dispatch --duration 1s`
 
 func newAttach() *cobra.Command {
 	f := &attachFlags{places: map[string]*[]string{}}
@@ -60,7 +65,7 @@ func newAttach() *cobra.Command {
 			if err := oneObject(cmd, args); err != nil {
 				return err
 			}
-			return attachObject(cmd.Context(), args[0], f, direction, cmd.OutOrStdout())
+			return attachObject(cmd.Context(), args[0], f, direction, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	fl := cmd.Flags()
@@ -79,6 +84,7 @@ func newAttach() *cobra.Command {
 	fl.StringArrayVar(&f.sets, "set", nil, "set an `ELEMENT`, MAP[KEY]=VALUE, or VARIABLE=VALUE; may be repeated")
 	fl.StringArrayVar(&f.events, "events", nil, "print records of this `MAP` only, MAP[:STRUCT]; may be repeated")
 	fl.DurationVar(&f.duration, "duration", 0, "detach after this `TIME`, for example 10s")
+	fl.StringVar(&f.pin, "pin", "", "pin all in a `DIR`ECTORY on bpffs, so that it stays when carom ends")
 	fl.BoolVar(&f.countEdges, "count-edges", false, "count tail calls; an instrumented copy of the programs runs")
 	fl.BoolVar(&f.json, "json", false, "print JSON lines")
 	return cmd
@@ -107,15 +113,19 @@ type attachSession struct {
 	flags    *attachFlags
 	coll     *carom.Collection
 	attached []*kernel.Attachment
+	links    []string // their pins
 	records  []*recordMap
 	printer  *kernel.Printer
 	stream   *stream
 	targets  map[string]bool // programs that were seen in slots
 }
 
-func attachObject(ctx context.Context, object string, f *attachFlags, direction string, out io.Writer) error {
-	if f.duration < 0 {
+func attachObject(ctx context.Context, object string, f *attachFlags, direction string, out, errOut io.Writer) error {
+	switch {
+	case f.duration < 0:
 		return usagef("--duration %s: use a positive time", f.duration)
+	case f.pin != "" && f.countEdges:
+		return usagef("--pin leaves the programs behind and --count-edges instruments them; leave one of the two away")
 	}
 	spec, err := readObject(object)
 	if err != nil {
@@ -144,6 +154,9 @@ func attachObject(ctx context.Context, object string, f *attachFlags, direction 
 		return errors.Join(err, s.close())
 	}
 	err = s.attach(todo)
+	if err == nil {
+		err = s.warn(errOut)
+	}
 	if err == nil {
 		err = s.follow(ctx)
 	}
@@ -187,12 +200,18 @@ func (s *attachSession) load(spec *ebpf.CollectionSpec, slots []slot, settings [
 
 // attach attaches all programs, or none.
 func (s *attachSession) attach(todo []attachment) error {
+	if err := s.pinChain(); err != nil {
+		return err
+	}
 	for _, t := range todo {
 		a, err := t.place.attach(s.coll.Programs[t.program])
 		if err != nil {
-			return err
+			return errors.Join(err, s.unpin())
 		}
 		s.attached = append(s.attached, a)
+	}
+	if err := s.pinLinks(); err != nil {
+		return errors.Join(err, s.unpin())
 	}
 	for _, a := range s.attached {
 		if err := s.stream.attached(s.coll.Programs[a.Program()], a.Target(), s.flags.countEdges); err != nil {
@@ -204,7 +223,7 @@ func (s *attachSession) attach(todo []attachment) error {
 			return err
 		}
 	}
-	return s.stream.slots(s.coll)
+	return errors.Join(s.stream.slots(s.coll), s.stream.pinned(s.flags.pin, s.links))
 }
 
 // follow prints what comes until the context or the time ends, and what is left after detaching.

@@ -70,6 +70,7 @@ type stream struct {
 	out     *bufio.Writer
 	json    bool
 	printed uint64 // lines of trace_printk
+	stays   bool   // all is pinned
 }
 
 // line writes one line: the text, or v as JSON.
@@ -120,7 +121,7 @@ type (
 		Samples uint64 `json:"samples"`
 	}
 	detachedLine struct {
-		Kind      string              `json:"kind"` // detached
+		Kind      string              `json:"kind"` // detached, or left with --pin
 		Seconds   float64             `json:"seconds"`
 		Printed   uint64              `json:"printed"`
 		TraceLost uint64              `json:"trace_lost"` // events of all programs on the machine
@@ -173,8 +174,12 @@ func (s *stream) slots(coll *carom.Collection) error {
 }
 
 func (s *stream) started(d time.Duration) error {
-	if d > 0 {
-		return s.line(nil, "detaching after %s, or with Ctrl-C", d)
+	_, will, _ := s.end()
+	switch {
+	case d > 0:
+		return s.line(nil, "%s after %s, or with Ctrl-C", will, d)
+	case s.stays:
+		return s.line(nil, "Ctrl-C ends carom")
 	}
 	return s.line(nil, "Ctrl-C detaches")
 }
@@ -282,7 +287,8 @@ func (s *stream) print(l *kernel.Printed) error {
 
 // summary says what came in all and what was lost.
 func (s *stream) summary(took time.Duration, records []*recordMap, p *kernel.Printer, edges *edgeTotals) error {
-	v := detachedLine{Kind: "detached", Seconds: took.Seconds(), Printed: s.printed, Maps: map[string]mapCount{}, edgeTotals: edges}
+	kind, _, did := s.end()
+	v := detachedLine{Kind: kind, Seconds: took.Seconds(), Printed: s.printed, Maps: map[string]mapCount{}, edgeTotals: edges}
 	var parts []string
 	if p != nil {
 		v.TraceLost = p.Lost()
@@ -305,5 +311,5 @@ func (s *stream) summary(took time.Duration, records []*recordMap, p *kernel.Pri
 	if len(parts) == 0 {
 		parts = []string{"the object has nothing to print"}
 	}
-	return s.line(v, "detached after %s: %s", took.Round(time.Millisecond), strings.Join(parts, ", "))
+	return s.line(v, "%s after %s: %s", did, took.Round(time.Millisecond), strings.Join(parts, ", "))
 }
