@@ -90,6 +90,7 @@ type Subprog struct {
 	HasTailCall    bool // a tail call stands in it, reachable or not
 	HasLoadAbs     bool // a load from the packet by offset stands in it
 	HasMayGoto     bool
+	HasLoop        bool // its instructions can be executed again in the same frame
 	ChangesPacket  bool // it or what it calls invalidates packet pointers
 	MightSleep     bool // it or what it calls may sleep
 
@@ -119,18 +120,17 @@ type Graph struct {
 	// It is nil when no call has any.
 	FastcallSpills []uint8
 
-	succ     [][2]int32
+	// Succ has the successors of every instruction in its frame: the slots that may be executed
+	// after it, None where there is no first or second one. A call leads to the instruction
+	// after it, a tail call also to the exit of its subprogram, because the program that runs
+	// instead returns to the caller.
+	Succ [][2]int32
+
 	backEdge bool
 }
 
 // None stands for a successor that is not there.
 const None = int32(-1)
-
-// Successors gives the slots that may be executed in the same frame after the one at slot;
-// None where there is no first or second one. A call leads to the instruction after it, a tail
-// call also to the exit of its subprogram, because the program that runs instead returns to
-// the caller.
-func (g *Graph) Successors(slot int) [2]int32 { return g.succ[slot] }
 
 // SubprogAt gives the index of the subprogram that contains a slot.
 func (g *Graph) SubprogAt(slot int) int {

@@ -23,7 +23,7 @@ func (a *analysis) computeLive() {
 		changed = false
 		for _, n := range a.Postorder {
 			out := uint16(0)
-			for _, to := range a.succ[n] {
+			for _, to := range a.Succ[n] {
 				if to >= 0 {
 					out |= a.Live[to]
 				}
@@ -63,7 +63,10 @@ func (a *analysis) regs(i isa.Insn) useDef {
 		case isa.END:
 			return useDef{dst, dst}
 		case isa.MOV:
-			return useDef{operands&^dst | onlyIf(i.Op&isa.SrcReg != 0, src), dst}
+			if i.Op&isa.SrcReg == 0 {
+				return useDef{0, dst}
+			}
+			return useDef{src, dst}
 		}
 		return useDef{operands, dst}
 	case isa.ClassJMP, isa.ClassJMP32:

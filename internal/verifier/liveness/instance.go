@@ -1,143 +1,211 @@
 package liveness
 
-// lookup finds the function in the chain up to a frame, or makes it with its callers.
-func (a *Analysis) lookup(c *Chain, frame int) *instance {
-	if in := a.last; in != nil && in.chain.Frame == frame && in.is(c) {
-		return in
-	}
-	siblings, outer := &a.roots, (*instance)(nil)
-	for f := 0; ; f++ {
-		in := find(*siblings, c, f)
-		if in == nil {
-			in = a.add(c, f, outer)
-			*siblings = append(*siblings, in)
-		}
-		if f == frame {
-			a.last = in
-			return in
-		}
-		siblings, outer = &in.inner, in
-	}
+import "github.com/carom-bpf/carom/internal/linux"
+
+// masks are the sets of one instruction for one frame.
+type masks struct {
+	mayRead   uint64 // slots that the instruction may read
+	mustWrite uint64 // slots that it writes whenever it is executed
+	written   uint64 // slots that it or all that follows in the function writes
+	live      uint64 // slots that may be read at or after it before they are written
 }
 
-// is reports whether the chain leads to the function as far as the chain of that goes.
-func (in *instance) is(c *Chain) bool {
-	for f := in.chain.Frame; f >= 0; f-- {
-		if in.chain.Starts[f] != c.Starts[f] {
-			return false
-		}
-		if f > 0 && in.chain.Callsites[f-1] != c.Callsites[f-1] {
-			return false
-		}
-	}
-	return true
+// instance is a function in one chain of calls.
+type instance struct {
+	fn       *Function
+	outer    *instance // the caller; nil for frame 0
+	frame    int
+	callsite int32 // of the caller
+	inner    []*instance
+	index    map[uint64]*instance // inner by call and callee, when there are many
+
+	updated bool // something changed since the last propagation
+	frames  [linux.MaxFrames][]masks
+	dirty   [linux.MaxFrames]int32 // lowest rank of what changed, clean if nothing did
+	dropped [linux.MaxFrames]bool  // some mustWrite lost slots
+	seen    []bool                 // by instruction: mustWrite is set
 }
 
-// find looks among the functions with one caller for that of frame f. Few calls have another
-// callee than the one before at the same site, so the last step of the chain decides.
-func find(list []*instance, c *Chain, f int) *instance {
-	for _, in := range list {
-		if in.start == int(c.Starts[f]) && (f == 0 || in.chain.Callsites[f-1] == c.Callsites[f-1]) {
-			return in
-		}
-	}
-	return nil
-}
+const clean = int32(1<<31 - 1)
 
-func (a *Analysis) add(c *Chain, f int, outer *instance) *instance {
-	in := &instance{chain: c.key(f), outer: outer, start: int(c.Starts[f])}
-	in.end, in.post = a.graph.Function(in.start)
-	in.seen = make([]bool, in.end-in.start)
+// many is the number of callees from which on a table is quicker than a look at each.
+const many = 8
+
+// lookup finds the function at the end of a chain, or makes it with its callers.
+func (a *Analysis) lookup(c *Chain) *instance {
+	if a.last != nil && a.last.frame == c.Frame && a.last.is(c) {
+		return a.last
+	}
+	in := a.root(c.Starts[0])
+	for f := 1; f <= c.Frame; f++ {
+		in = a.callee(in, c.Callsites[f-1], c.Starts[f])
+	}
+	a.last = in
 	return in
 }
 
-// at gives the sets of an instruction for a frame, nil when the function never touched it.
-func (in *instance) at(frame, slot int) *masks {
+// is reports whether a chain of as many frames leads to the function.
+func (in *instance) is(c *Chain) bool {
+	for f := c.Frame; f > 0; f-- {
+		if in.fn.Start != int(c.Starts[f]) || in.callsite != c.Callsites[f-1] {
+			return false
+		}
+		in = in.outer
+	}
+	return in.fn.Start == int(c.Starts[0])
+}
+
+func (a *Analysis) root(start int32) *instance {
+	for _, in := range a.roots {
+		if in.fn.Start == int(start) {
+			return in
+		}
+	}
+	in := a.add(nil, 0, start)
+	a.roots = append(a.roots, in)
+	return in
+}
+
+func (a *Analysis) callee(outer *instance, callsite, start int32) *instance {
+	key := uint64(callsite)<<32 | uint64(start)
+	if outer.index != nil {
+		if in := outer.index[key]; in != nil {
+			return in
+		}
+	} else {
+		for _, in := range outer.inner {
+			if in.callsite == callsite && in.fn.Start == int(start) {
+				return in
+			}
+		}
+	}
+	in := a.add(outer, callsite, start)
+	outer.inner = append(outer.inner, in)
+	if len(outer.inner) == many {
+		outer.index = make(map[uint64]*instance, 2*many)
+		for _, o := range outer.inner {
+			outer.index[uint64(o.callsite)<<32|uint64(o.fn.Start)] = o
+		}
+	} else if outer.index != nil {
+		outer.index[key] = in
+	}
+	return in
+}
+
+func (a *Analysis) add(outer *instance, callsite, start int32) *instance {
+	in := &instance{fn: a.function(int(start)), outer: outer, callsite: callsite}
+	if outer != nil {
+		in.frame = outer.frame + 1
+	}
+	in.seen = make([]bool, in.fn.End-in.fn.Start)
+	for f := range in.dirty {
+		in.dirty[f] = clean
+	}
+	return in
+}
+
+// alloc gives the sets of an instruction for a frame.
+func (in *instance) alloc(frame, insn int) *masks {
 	if in.frames[frame] == nil {
-		return nil
+		in.frames[frame] = make([]masks, in.fn.End-in.fn.Start)
 	}
-	return &in.frames[frame][slot-in.start]
+	return &in.frames[frame][insn-in.fn.Start]
 }
 
-func (in *instance) alloc(frame, slot int) *masks {
+// live gives the slots that are live before an instruction.
+func (in *instance) live(frame, insn int) uint64 {
 	if in.frames[frame] == nil {
-		in.frames[frame] = make([]masks, in.end-in.start)
+		return 0
 	}
-	return in.at(frame, slot)
+	return in.frames[frame][insn-in.fn.Start].live
 }
 
-func (in *instance) live(frame, slot int) uint64 {
-	if m := in.at(frame, slot); m != nil {
-		return m.live
-	}
-	return 0
+func (a *Analysis) changed(in *instance, frame, insn int) {
+	in.updated = true
+	in.dirty[frame] = min(in.dirty[frame], a.rank[insn])
 }
 
-func (in *instance) read(frame, slot int, mask uint64) {
-	m := in.alloc(frame, slot)
-	if more := m.mayRead | mask; more != m.mayRead {
-		in.updated = in.updated || more&^m.live != 0
-		m.mayRead = more
+func (a *Analysis) read(in *instance, frame, insn int, mask uint64) {
+	m := in.alloc(frame, insn)
+	if m.mayRead|mask == m.mayRead {
+		return
+	}
+	m.mayRead |= mask
+	if m.mayRead&^m.live != 0 {
+		a.changed(in, frame, insn)
 	}
 }
 
-func (in *instance) commit(slot int, writes *[8]uint64) {
-	seen := &in.seen[slot-in.start]
-	for f := 0; f <= in.chain.Frame; f++ {
+func (a *Analysis) commit(in *instance, insn int, writes *[linux.MaxFrames]uint64) {
+	seen := &in.seen[insn-in.fn.Start]
+	for f := 0; f <= in.frame; f++ {
 		mask := writes[f]
-		if mask == 0 && !*seen {
+		if mask == 0 && (!*seen || in.frames[f] == nil) {
 			continue
 		}
-		if mask == 0 && in.frames[f] == nil {
-			continue
-		}
-		m := in.alloc(f, slot)
+		m := in.alloc(f, insn)
 		if *seen {
 			mask &= m.mustWrite
 		}
-		in.updated = in.updated || m.mustWrite != mask
-		in.dropped = in.dropped || m.mustWrite&^mask != 0
-		m.mustWrite = mask
+		if m.mustWrite&^mask != 0 {
+			in.dropped[f] = true
+		}
+		if m.mustWrite != mask {
+			m.mustWrite = mask
+			a.changed(in, f, insn)
+		}
 	}
 	*seen = true
 }
 
-// update propagates within a function until nothing changes, then to its caller.
+// update propagates within a function until nothing changes, then to its caller. A frame for
+// which nothing was reported is as it was.
 func (a *Analysis) update(in *instance) {
-	for f := range in.chain.Frame + 1 {
-		sets := in.frames[f]
-		if sets == nil {
+	for f := range in.frame + 1 {
+		from := in.dirty[f]
+		if from == clean {
 			continue
 		}
-		if in.dropped {
-			for n := range sets {
-				sets[n].written = 0
+		sets := in.frames[f]
+		if in.fn.HasLoop {
+			if in.dropped[f] {
+				// Around a loop the old sets would keep each other.
+				from = 0
+				for n := range sets {
+					sets[n].written = 0
+				}
 			}
+			for a.propagate(in.fn, sets, from) {
+				from = 0
+			}
+		} else {
+			a.propagate(in.fn, sets, from)
 		}
-		for in.propagate(a.graph, sets) {
-		}
+		in.dirty[f], in.dropped[f] = clean, false
 	}
+	in.updated = false
 	if in.outer != nil {
-		in.report()
+		a.report(in)
 	}
-	in.updated, in.dropped = false, false
 }
 
-// propagate runs once over the function for one frame. It reports whether anything changed.
-func (in *instance) propagate(g Graph, sets []masks) (changed bool) {
-	for _, n := range in.post {
-		succ := g.Successors(int(n))
+// propagate runs once over a function, from an instruction's rank on: what has a lower one does
+// not depend on it but through a loop. It reports whether anything changed.
+func (a *Analysis) propagate(fn *Function, sets []masks, from int32) (changed bool) {
+	start := int32(fn.Start)
+	for _, insn := range fn.Postorder[from:] {
+		succ := a.prog.Succ[insn]
 		if succ[0] < 0 {
 			continue
 		}
-		next := &sets[int(succ[0])-in.start]
+		next := &sets[succ[0]-start]
 		after, written := next.live, next.written
 		if succ[1] >= 0 {
-			next = &sets[int(succ[1])-in.start]
+			next = &sets[succ[1]-start]
 			after |= next.live
 			written &= next.written
 		}
-		m := &sets[int(n)-in.start]
+		m := &sets[insn-start]
 		before := after&^m.mustWrite | m.mayRead
 		written |= m.mustWrite
 		if before != m.live || written != m.written {
@@ -148,15 +216,16 @@ func (in *instance) propagate(g Graph, sets []masks) (changed bool) {
 	return changed
 }
 
-// report passes what a function does to the frames of its callers on to its call.
-func (in *instance) report() {
-	var writes [8]uint64
-	site := int(in.chain.Callsites[in.chain.Frame-1])
-	for f := range in.chain.Frame {
-		if m := in.at(f, in.start); m != nil {
-			writes[f] = m.written
-			in.outer.read(f, site, m.live)
+// report passes on to the call what a function does to the frames of its callers.
+func (a *Analysis) report(in *instance) {
+	var writes [linux.MaxFrames]uint64
+	for f := range in.frame {
+		if in.frames[f] == nil {
+			continue
 		}
+		entry := &in.frames[f][0]
+		writes[f] = entry.written
+		a.read(in.outer, f, int(in.callsite), entry.live)
 	}
-	in.outer.commit(site, &writes)
+	a.commit(in.outer, int(in.callsite), &writes)
 }
