@@ -62,8 +62,14 @@ type Case struct {
 	CPUs  int
 	Steps []Step
 
-	// Skip holds the reasons why engines are left out, by engine name.
+	// Skip holds the reasons why engines cannot take the case, by engine name, or by EdgeCounts. The
+	// case is tried there all the same and must fail, so that no reason outlives its cause.
 	Skip map[string]string
+	// Unsafe is the reason why the case must never be given to a kernel. It is not tried there.
+	Unsafe string
+	// Unread names perf event arrays and ring buffers without a reader: programs get -ENOENT from
+	// the first, and the second fill up.
+	Unread []string
 	// Ignore names maps whose contents the engines may disagree about.
 	Ignore []string
 }
@@ -127,12 +133,12 @@ type Want struct {
 	Entries []Entry
 	// Trace is what bpf_trace_printk printed, without the newline at the end.
 	Trace []string
-	// Records are what was sent to perf event arrays and ring buffers, by map, in steps with a
-	// Probe.
+	// Records are what was sent to perf event arrays and ring buffers, by map. Samples of perf event
+	// arrays have the padding that Linux adds: their length is 4 past a multiple of 8.
 	Records map[string][][]byte
 
-	// TailCalls and Misses count tail calls taken and not taken in the last repetition, on
-	// engines that can tell: those in user space.
+	// TailCalls and Misses count tail calls taken and not taken in the last repetition. The kernel
+	// counts all repetitions, and is asked in steps that have one.
 	TailCalls, Misses *int
 }
 

@@ -16,63 +16,48 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/carom-bpf/carom"
-	"github.com/carom-bpf/carom/kernel"
 )
 
 // bench is a case on one engine.
 type bench struct {
-	c       *Case
-	engine  carom.Engine
+	c *Case
+	subject
 	colls   []*carom.Collection
 	maps    map[string]*carom.Map
 	vars    map[string]*carom.Variable
 	progs   map[string]*carom.Program
-	printed printed // nil when no step asks
+	printed printed // nil when no program prints
 	readers map[string]recordReader
+	counted edges // after the last step
 	ended   *leftovers
 	out     observed
 }
 
-// observe runs a case on an engine. What it loads is gone when it returns and ended is closed.
-func observe(t *testing.T, c *Case, e carom.Engine, ended *leftovers) observed {
+// observe runs a case. What it loads is gone when it returns and ended is closed.
+func observe(t *testing.T, c *Case, s subject, ended *leftovers) observed {
 	t.Helper()
 	b := &bench{
-		c: c, engine: e, ended: ended, out: observed{engine: e.Name()},
+		c: c, subject: s, ended: ended, out: observed{engine: s.name()},
 		maps: map[string]*carom.Map{}, vars: map[string]*carom.Variable{}, progs: map[string]*carom.Program{},
 	}
-	defer func() {
-		for _, coll := range slices.Backward(b.colls) {
-			if err := coll.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	}()
-	if err := probesMissing(); wantsProbe(c) && e.Name() == kernel.Name && err != nil {
-		t.Skip(err)
+	needs := c.traits()
+	if b.out.missing = b.missing(needs); b.out.missing != "" {
+		return b.out
 	}
-	if wantsTrace(c) {
-		p, err := capture(e)
+	defer b.close(t)
+	if needs.prints {
+		p, err := capture(s.engine)
 		if err != nil {
-			t.Skipf("cannot see what programs print: %v", err)
+			b.out.missing = fmt.Sprintf("cannot see what programs print: %v", err)
+			return b.out
 		}
 		b.printed = p
-		defer func() {
-			if err := p.close(); err != nil {
-				t.Error(err)
-			}
-		}()
 	}
 	if !b.load(c.Load, c.Refused, "load") || c.Refused != nil {
 		return b.out
 	}
-	if wantsProbe(c) {
-		err := b.openReaders()
-		defer func() {
-			if err := b.closeReaders(); err != nil {
-				t.Error(err)
-			}
-		}()
-		if err != nil {
+	if needs.records {
+		if err := b.openReaders(); err != nil {
 			b.problem("open the readers: %v", err)
 			return b.out
 		}
@@ -88,8 +73,33 @@ func observe(t *testing.T, c *Case, e carom.Engine, ended *leftovers) observed {
 	return b.out
 }
 
-func wantsTrace(c *Case) bool {
-	return slices.ContainsFunc(c.Steps, func(s Step) bool { return s.Want != nil && s.Want.Trace != nil })
+// missing says what this system lacks for a case.
+func (b *bench) missing(needs traits) string {
+	if !b.isKernel() {
+		return ""
+	}
+	if err := probesMissing(); needs.probes && err != nil {
+		return err.Error()
+	}
+	if n, err := ebpf.PossibleCPU(); err == nil && n < needs.cpus {
+		return fmt.Sprintf("the machine has %d CPUs, the case needs %d", n, needs.cpus)
+	}
+	return ""
+}
+
+// close gives up all that the case opened.
+func (b *bench) close(t *testing.T) {
+	t.Helper()
+	err := b.closeReaders()
+	if b.printed != nil {
+		err = errors.Join(err, b.printed.close())
+	}
+	for _, coll := range slices.Backward(b.colls) {
+		err = errors.Join(err, coll.Close())
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func (b *bench) problem(format string, args ...any) {
@@ -106,7 +116,7 @@ func (b *bench) load(names []string, refused *Refusal, step string) bool {
 		b.problem("%s: %v", step, err)
 		return false
 	}
-	opts := &carom.Options{Engine: b.engine, CPUs: b.c.CPUs}
+	opts := &carom.Options{Engine: b.engine, CPUs: b.c.CPUs, CountEdges: b.count}
 	if len(b.maps) > 0 {
 		opts.MapReplacements = b.maps
 	}
@@ -137,7 +147,7 @@ func (b *bench) refusal(step string, want *Refusal, err error) bool {
 		b.problem("%s: loaded, want it refused with %v %s", step, want.Errno.Name(), want.Text)
 	case errnoOf(err) != want.Errno:
 		b.problem("%s: %v; want %s", step, detail(err), want.Errno.Name())
-	case b.engine.Name() == kernel.Name && !strings.Contains(detail(err), want.Text):
+	case b.isKernel() && !strings.Contains(detail(err), want.Text):
 		b.problem("%s: %v; want %q in it", step, detail(err), want.Text)
 	default:
 		return true
@@ -240,8 +250,9 @@ func (b *bench) run(name string, s *Step) {
 	var res carom.Result
 	pid, err := b.execute(p, s, &res)
 	now := state{name: name, ret: uint32(res.Return), data: res.Data, context: res.Context}
+	now.records = b.collect(name, s, pid)
 	if s.Probe != nil {
-		now.ret, now.records = 0, b.collect(name, s, pid)
+		now.ret = 0
 	}
 	if err != nil {
 		now.failure = failureName(err)
@@ -258,6 +269,9 @@ func (b *bench) run(name string, s *Step) {
 		b.problem("%s: %v", name, snapErr)
 	}
 	now.maps = snap
+	if b.count == carom.CountOn {
+		b.countTailCalls(name, s, &now, &res)
+	}
 	b.out.steps = append(b.out.steps, now)
 	if b.wantedFailure(name, s.Want, err) {
 		return
@@ -329,7 +343,7 @@ func (b *bench) compare(name string, w *Want, now *state, res *carom.Result) {
 	for _, e := range w.Entries {
 		b.checkEntry(name, e)
 	}
-	if b.engine.Name() == kernel.Name {
+	if b.isKernel() && (b.count == carom.CountOff || res.TailCalls < 0) {
 		return
 	}
 	if w.TailCalls != nil && res.TailCalls != *w.TailCalls {
@@ -338,6 +352,23 @@ func (b *bench) compare(name string, w *Want, now *state, res *carom.Result) {
 	if w.Misses != nil && res.Misses != *w.Misses {
 		b.problem("%s: %d tail calls not taken, want %d", name, res.Misses, *w.Misses)
 	}
+}
+
+// countTailCalls reads the counters behind a step, and fills in what only they know.
+func (b *bench) countTailCalls(name string, s *Step, now *state, res *carom.Result) {
+	counted, err := b.edges()
+	if err != nil {
+		b.problem("%s: %v", name, err)
+		return
+	}
+	now.edges = counted
+	if b.isKernel() {
+		res.TailCalls, res.Misses = counted.since(b.counted)
+		if s.Repeat > 1 {
+			res.TailCalls = -1 // of all repetitions
+		}
+	}
+	b.counted = counted
 }
 
 func (b *bench) checkVar(name, v string, want any) {

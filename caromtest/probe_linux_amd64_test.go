@@ -61,7 +61,7 @@ func TestProbeProblems(t *testing.T) {
 				c := probing()
 				tt.change(&c)
 				var ended leftovers
-				got := observe(t, &c, e, &ended).problems
+				got := observe(t, &c, subject{engine: e}, &ended).problems
 				ended.close(t)
 				if text := strings.Join(got, "\n"); len(got) == 0 || !strings.Contains(text, tt.problem) {
 					t.Errorf("problems %q, want one with %q", got, tt.problem)

@@ -97,7 +97,7 @@ func TestProblemsAreFound(t *testing.T) {
 				c := counting()
 				tt.change(&c)
 				var ended leftovers
-				got := observe(t, &c, e, &ended).problems
+				got := observe(t, &c, subject{engine: e}, &ended).problems
 				ended.close(t)
 				if tt.name == "refused" && len(got) == 1 {
 					return // the text is each engine's own

@@ -1,0 +1,69 @@
+package caromtest
+
+import (
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
+	"github.com/carom-bpf/carom/kernel"
+)
+
+// EdgeCounts is the name under which Case.Skip leaves out the comparison of tail-call counts.
+const EdgeCounts = "edges"
+
+// traits are what a case uses, which decides what has to be watched.
+type traits struct {
+	runs      bool // a step runs a program
+	probes    bool
+	tailCalls bool
+	prints    bool
+	records   bool
+	cpus      int // that runs take place on
+}
+
+// traits looks at the spec of the case. A spec that cannot be made uses nothing.
+func (c *Case) traits() traits {
+	t := traits{cpus: 1}
+	for _, s := range c.Steps {
+		t.runs = t.runs || s.Want != nil
+		t.probes = t.probes || s.Probe != nil
+		t.prints = t.prints || s.Want != nil && s.Want.Trace != nil
+		t.cpus = max(t.cpus, s.CPU+1)
+	}
+	spec, err := c.spec()
+	if err != nil {
+		return t
+	}
+	for _, p := range spec.Programs {
+		t.tailCalls = t.tailCalls || calls(p, asm.FnTailCall)
+		t.prints = t.prints || t.runs && calls(p, asm.FnTracePrintk, asm.FnTraceVprintk)
+	}
+	for _, m := range spec.Maps {
+		t.records = t.records || m.Type == ebpf.PerfEventArray || m.Type == ebpf.RingBuf
+	}
+	return t
+}
+
+// calls reports whether a program calls one of these helpers.
+func calls(p *ebpf.ProgramSpec, helpers ...asm.BuiltinFunc) bool {
+	return slices.ContainsFunc(p.Instructions, func(ins asm.Instruction) bool {
+		return ins.IsBuiltinCall() && slices.Contains(helpers, asm.BuiltinFunc(ins.Constant))
+	})
+}
+
+// Skipped says why the case leaves an engine out, or with EdgeCounts the comparison of tail-call
+// counts; "" when it does not.
+func (c *Case) Skipped(engine string) string {
+	if c.Unsafe != "" && (engine == kernel.Name || engine == EdgeCounts) {
+		return c.Unsafe
+	}
+	return c.Skip[engine]
+}
+
+// CountsEdges reports whether there are tail calls whose counts the engines can be compared by:
+// the case runs programs, not only in user space, and they have tail calls.
+func (c *Case) CountsEdges() bool {
+	t := c.traits()
+	return t.runs && t.tailCalls && c.Refused == nil && c.Skipped(kernel.Name) == ""
+}
