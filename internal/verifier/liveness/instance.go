@@ -32,15 +32,15 @@ const clean = int32(1<<31 - 1)
 const many = 8
 
 // lookup finds the function at the end of a chain, or makes it with its callers.
-func (a *Analysis) lookup(c *Chain) *instance {
-	if a.last != nil && a.last.frame == c.Frame && a.last.is(c) {
-		return a.last
+func (t *Tracker) lookup(c *Chain) *instance {
+	if t.last != nil && t.last.frame == c.Frame && t.last.is(c) {
+		return t.last
 	}
-	in := a.root(c.Starts[0])
+	in := t.root(c.Starts[0])
 	for f := 1; f <= c.Frame; f++ {
-		in = a.callee(in, c.Callsites[f-1], c.Starts[f])
+		in = t.callee(in, c.Callsites[f-1], c.Starts[f])
 	}
-	a.last = in
+	t.last = in
 	return in
 }
 
@@ -55,18 +55,18 @@ func (in *instance) is(c *Chain) bool {
 	return in.fn.Start == int(c.Starts[0])
 }
 
-func (a *Analysis) root(start int32) *instance {
-	for _, in := range a.roots {
+func (t *Tracker) root(start int32) *instance {
+	for _, in := range t.roots {
 		if in.fn.Start == int(start) {
 			return in
 		}
 	}
-	in := a.add(nil, 0, start)
-	a.roots = append(a.roots, in)
+	in := t.add(nil, 0, start)
+	t.roots = append(t.roots, in)
 	return in
 }
 
-func (a *Analysis) callee(outer *instance, callsite, start int32) *instance {
+func (t *Tracker) callee(outer *instance, callsite, start int32) *instance {
 	key := uint64(callsite)<<32 | uint64(start)
 	if outer.index != nil {
 		if in := outer.index[key]; in != nil {
@@ -79,7 +79,7 @@ func (a *Analysis) callee(outer *instance, callsite, start int32) *instance {
 			}
 		}
 	}
-	in := a.add(outer, callsite, start)
+	in := t.add(outer, callsite, start)
 	outer.inner = append(outer.inner, in)
 	if len(outer.inner) == many {
 		outer.index = make(map[uint64]*instance, 2*many)
@@ -92,8 +92,8 @@ func (a *Analysis) callee(outer *instance, callsite, start int32) *instance {
 	return in
 }
 
-func (a *Analysis) add(outer *instance, callsite, start int32) *instance {
-	in := &instance{fn: a.function(int(start)), outer: outer, callsite: callsite}
+func (t *Tracker) add(outer *instance, callsite, start int32) *instance {
+	in := &instance{fn: t.function(int(start)), outer: outer, callsite: callsite}
 	if outer != nil {
 		in.frame = outer.frame + 1
 	}
@@ -120,23 +120,23 @@ func (in *instance) live(frame, insn int) uint64 {
 	return in.frames[frame][insn-in.fn.Start].live
 }
 
-func (a *Analysis) changed(in *instance, frame, insn int) {
+func (t *Tracker) changed(in *instance, frame, insn int) {
 	in.updated = true
-	in.dirty[frame] = min(in.dirty[frame], a.rank[insn])
+	in.dirty[frame] = min(in.dirty[frame], t.rank[insn])
 }
 
-func (a *Analysis) read(in *instance, frame, insn int, mask uint64) {
+func (t *Tracker) read(in *instance, frame, insn int, mask uint64) {
 	m := in.alloc(frame, insn)
 	if m.mayRead|mask == m.mayRead {
 		return
 	}
 	m.mayRead |= mask
 	if m.mayRead&^m.live != 0 {
-		a.changed(in, frame, insn)
+		t.changed(in, frame, insn)
 	}
 }
 
-func (a *Analysis) commit(in *instance, insn int, writes *[linux.MaxFrames]uint64) {
+func (t *Tracker) commit(in *instance, insn int, writes *[linux.MaxFrames]uint64) {
 	seen := &in.seen[insn-in.fn.Start]
 	for f := 0; f <= in.frame; f++ {
 		mask := writes[f]
@@ -152,7 +152,7 @@ func (a *Analysis) commit(in *instance, insn int, writes *[linux.MaxFrames]uint6
 		}
 		if m.mustWrite != mask {
 			m.mustWrite = mask
-			a.changed(in, f, insn)
+			t.changed(in, f, insn)
 		}
 	}
 	*seen = true
@@ -160,7 +160,7 @@ func (a *Analysis) commit(in *instance, insn int, writes *[linux.MaxFrames]uint6
 
 // update propagates within a function until nothing changes, then to its caller. A frame for
 // which nothing was reported is as it was.
-func (a *Analysis) update(in *instance) {
+func (t *Tracker) update(in *instance) {
 	for f := range in.frame + 1 {
 		from := in.dirty[f]
 		if from == clean {
@@ -175,26 +175,26 @@ func (a *Analysis) update(in *instance) {
 					sets[n].written = 0
 				}
 			}
-			for a.propagate(in.fn, sets, from) {
+			for t.propagate(in.fn, sets, from) {
 				from = 0
 			}
 		} else {
-			a.propagate(in.fn, sets, from)
+			t.propagate(in.fn, sets, from)
 		}
 		in.dirty[f], in.dropped[f] = clean, false
 	}
 	in.updated = false
 	if in.outer != nil {
-		a.report(in)
+		t.report(in)
 	}
 }
 
 // propagate runs once over a function, from an instruction's rank on: what has a lower one does
 // not depend on it but through a loop. It reports whether anything changed.
-func (a *Analysis) propagate(fn *Function, sets []masks, from int32) (changed bool) {
+func (t *Tracker) propagate(fn *Function, sets []masks, from int32) (changed bool) {
 	start := int32(fn.Start)
 	for _, insn := range fn.Postorder[from:] {
-		succ := a.prog.Succ[insn]
+		succ := t.prog.Succ[insn]
 		if succ[0] < 0 {
 			continue
 		}
@@ -217,7 +217,7 @@ func (a *Analysis) propagate(fn *Function, sets []masks, from int32) (changed bo
 }
 
 // report passes on to the call what a function does to the frames of its callers.
-func (a *Analysis) report(in *instance) {
+func (t *Tracker) report(in *instance) {
 	var writes [linux.MaxFrames]uint64
 	for f := range in.frame {
 		if in.frames[f] == nil {
@@ -225,7 +225,7 @@ func (a *Analysis) report(in *instance) {
 		}
 		entry := &in.frames[f][0]
 		writes[f] = entry.written
-		a.read(in.outer, f, int(in.callsite), entry.live)
+		t.read(in.outer, f, int(in.callsite), entry.live)
 	}
-	a.commit(in.outer, int(in.callsite), &writes)
+	t.commit(in.outer, int(in.callsite), &writes)
 }

@@ -41,9 +41,9 @@ type Chain struct {
 	Frame     int                    // number of the last frame; 0 is the main program
 }
 
-// Analysis collects reads and writes and answers which slots are live. One is made for one
+// Tracker collects reads and writes and answers which slots are live. One is made for one
 // verification; it must not be used by two goroutines at once.
-type Analysis struct {
+type Tracker struct {
 	prog  Program
 	rank  []int32     // by instruction: its position in the postorder of its function
 	roots []*instance // functions that were entered as frame 0
@@ -58,97 +58,97 @@ type Analysis struct {
 	queryInsn  int
 }
 
-// New makes an empty analysis.
-func New(p Program) *Analysis {
-	a := &Analysis{prog: p, rank: make([]int32, len(p.Succ))}
+// New makes a tracker that knows of no reads and writes.
+func New(p Program) *Tracker {
+	t := &Tracker{prog: p, rank: make([]int32, len(p.Succ))}
 	for _, f := range p.Functions {
 		for n, insn := range f.Postorder {
-			a.rank[insn] = int32(n)
+			t.rank[insn] = int32(n)
 		}
 	}
-	return a
+	return t
 }
 
-func (a *Analysis) function(start int) *Function {
-	n, _ := slices.BinarySearchFunc(a.prog.Functions, start, func(f Function, start int) int {
+func (t *Tracker) function(start int) *Function {
+	n, _ := slices.BinarySearchFunc(t.prog.Functions, start, func(f Function, start int) int {
 		return f.Start - start
 	})
-	return &a.prog.Functions[n]
+	return &t.prog.Functions[n]
 }
 
 // Begin starts an instruction in the last frame of a chain (bpf_reset_stack_write_marks).
-func (a *Analysis) Begin(c *Chain, insn int) {
-	in := a.ensure(c)
-	a.insn = insn
-	clear(a.writes[:in.frame+1])
+func (t *Tracker) Begin(c *Chain, insn int) {
+	in := t.ensure(c)
+	t.insn = insn
+	clear(t.writes[:in.frame+1])
 }
 
-func (a *Analysis) ensure(c *Chain) *instance {
-	if a.current == nil {
-		a.current = a.lookup(c)
+func (t *Tracker) ensure(c *Chain) *instance {
+	if t.current == nil {
+		t.current = t.lookup(c)
 	}
-	return a.current
+	return t.current
 }
 
 // Read tells that an instruction may read slots of a frame (bpf_mark_stack_read).
-func (a *Analysis) Read(c *Chain, frame, insn int, mask uint64) {
-	a.read(a.ensure(c), frame, insn, mask)
+func (t *Tracker) Read(c *Chain, frame, insn int, mask uint64) {
+	t.read(t.ensure(c), frame, insn, mask)
 }
 
 // Write tells that the instruction that was begun writes slots of a frame completely
 // (bpf_mark_stack_write).
-func (a *Analysis) Write(frame int, mask uint64) { a.writes[frame] |= mask }
+func (t *Tracker) Write(frame int, mask uint64) { t.writes[frame] |= mask }
 
 // Commit ends the instruction that was begun: slots that it does not write every time that it
 // is simulated are not certain to be written (bpf_commit_stack_write_marks). After Forget or
 // Update it does nothing: what a call writes is known when its callee has returned.
-func (a *Analysis) Commit() {
-	if a.current != nil {
-		a.commit(a.current, a.insn, &a.writes)
+func (t *Tracker) Commit() {
+	if t.current != nil {
+		t.commit(t.current, t.insn, &t.writes)
 	}
 }
 
 // Forget tells that the chain of calls changes: at a call, at a return and at a callback
 // (bpf_reset_live_stack_callchain).
-func (a *Analysis) Forget() { a.current = nil }
+func (t *Tracker) Forget() { t.current = nil }
 
 // Update propagates what was collected for the functions of a chain, the innermost first, and
 // forgets the current one (bpf_update_live_stack). It is called when a function returns and
 // when a path ends, with the chain of that path, before another is taken up.
-func (a *Analysis) Update(c *Chain) {
-	a.current = nil
-	for in := a.lookup(c); in != nil; in = in.outer {
+func (t *Tracker) Update(c *Chain) {
+	t.current = nil
+	for in := t.lookup(c); in != nil; in = in.outer {
 		if in.updated {
-			a.update(in)
+			t.update(in)
 		}
 	}
 }
 
 // Ask prepares Alive for a state before an instruction in the last frame of a chain
 // (bpf_live_stack_query_init).
-func (a *Analysis) Ask(c *Chain, insn int) {
-	a.queryFrame, a.queryInsn = c.Frame, insn
-	in := a.lookup(c)
+func (t *Tracker) Ask(c *Chain, insn int) {
+	t.queryFrame, t.queryInsn = c.Frame, insn
+	in := t.lookup(c)
 	for f := c.Frame; f >= 0; f-- {
-		a.query[f] = in
+		t.query[f] = in
 		in = in.outer
 	}
 }
 
 // AliveMask gives the slots of a frame that may be read after the state that Ask named. A
 // callback may run again, so for the frame of its caller the call itself counts, too.
-func (a *Analysis) AliveMask(frame int) uint64 {
-	inner := a.query[a.queryFrame]
-	live := inner.live(frame, a.queryInsn)
-	for f := frame; f < a.queryFrame; f++ {
-		site := int(a.query[f+1].callsite)
-		if !a.prog.CallsCallback(site) {
+func (t *Tracker) AliveMask(frame int) uint64 {
+	inner := t.query[t.queryFrame]
+	live := inner.live(frame, t.queryInsn)
+	for f := frame; f < t.queryFrame; f++ {
+		site := int(t.query[f+1].callsite)
+		if !t.prog.CallsCallback(site) {
 			site++
 		}
-		live |= a.query[f].live(frame, site)
+		live |= t.query[f].live(frame, site)
 	}
 	return live
 }
 
 // Alive reports whether one slot is in AliveMask (bpf_stack_slot_alive).
-func (a *Analysis) Alive(frame, slot int) bool { return a.AliveMask(frame)>>slot&1 != 0 }
+func (t *Tracker) Alive(frame, slot int) bool { return t.AliveMask(frame)>>slot&1 != 0 }

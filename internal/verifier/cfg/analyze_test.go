@@ -1,0 +1,87 @@
+package cfg_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/carom-bpf/carom/internal/isa"
+	"github.com/carom-bpf/carom/internal/isa/asm"
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/verifier/cfg"
+	"github.com/carom-bpf/carom/internal/verifier/reject"
+)
+
+func assemble(t testing.TB, text string) []isa.Insn {
+	t.Helper()
+	insns, err := asm.Assemble(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return insns
+}
+
+// refused are programs that do not pass, with what Linux 6.18 prints last.
+var refused = []struct {
+	name  string
+	text  string
+	funcs []cfg.Func
+	code  reject.Code
+	errno linux.Errno
+	insn  int
+	msg   string
+}{
+	{"falls off the end", "r0 = 0", nil, cfg.CodeFallThrough, linux.EINVAL, 0, "last insn is not an exit or jmp"},
+	{"ends with a conditional jump", "r0 = 0\nif r0 == 0 goto -2", nil, cfg.CodeFallThrough, linux.EINVAL, 1, "last insn is not an exit or jmp"},
+	{"ends with a call", "r0 = 0\ncall 7", nil, cfg.CodeFallThrough, linux.EINVAL, 1, "last insn is not an exit or jmp"},
+	{"ends in a wide load", "exit\nraw 0x18 0 0 0 0", nil, cfg.CodeFallThrough, linux.EINVAL, 1, "last insn is not an exit or jmp"},
+	{"jumps behind the end", "r0 = 0\nif r0 == 0 goto +1\nexit", nil, cfg.CodeJumpOutOfRange, linux.EINVAL, 1, "jump out of range from insn 1 to 3"},
+	{"jumps before the start", "r0 = 0\ngoto -3\nexit", nil, cfg.CodeJumpOutOfRange, linux.EINVAL, 1, "jump out of range from insn 1 to -1"},
+	{"far jump wraps", "r0 = 0\nraw 0x06 0 0 0 2147483647\nexit", nil, cfg.CodeJumpOutOfRange, linux.EINVAL, 1, "jump out of range from insn 1 to -2147483647"},
+	{"jumps into a subprogram", "raw 0x85 0 1 0 2\nif r0 == 0 goto +1\nexit\nr0 = 0\nexit", nil, cfg.CodeJumpOutOfRange, linux.EINVAL, 1, "jump out of range from insn 1 to 3"},
+	{"jumps out of a subprogram", "raw 0x85 0 1 0 1\nexit\nr0 = 0\nif r0 == 0 goto -4\nexit", nil, cfg.CodeJumpOutOfRange, linux.EINVAL, 3, "jump out of range from insn 3 to 0"},
+	{"calls behind the end", "raw 0x85 0 1 0 5\nexit", nil, cfg.CodeCallTarget, linux.EINVAL, 0, "call to invalid destination"},
+	{"calls before the start", "raw 0x85 0 1 0 -5\nexit", nil, cfg.CodeCallTarget, linux.EINVAL, 0, "call to invalid destination"},
+	{"runs into a subprogram", "raw 0x85 0 1 0 1\nr0 = 0\nr0 = 1\nexit", nil, cfg.CodeFallThrough, linux.EINVAL, 1, "last insn is not an exit or jmp"},
+	{"unreachable", "r0 = 0\nexit\nr0 = 1\nexit", nil, cfg.CodeUnreachable, linux.EINVAL, 2, "unreachable insn 2"},
+	{"unreachable behind a jump", "r0 = 0\ngoto +1\nr0 = 2\nexit", nil, cfg.CodeUnreachable, linux.EINVAL, 2, "unreachable insn 2"},
+	{"subprogram that only unreachable code calls", "r0 = 0\nexit\nraw 0x85 0 1 0 1\nexit\nexit", nil, cfg.CodeUnreachable, linux.EINVAL, 2, "unreachable insn 2"},
+	{"jump into a wide load", "if r1 == 0 goto +1\nr0 = 1 ll\nexit", nil, cfg.CodeJumpIntoWide, linux.EINVAL, 1, "jump into the middle of ldimm64 insn 1"},
+	{"unknown opcode", "raw 0xff 0 0 0 0\nexit", nil, cfg.CodeUnknownOpcode, linux.EINVAL, 0, "unknown opcode ff"},
+	{"opcode 0", "raw 0 0 0 0 0\nexit", nil, cfg.CodeUnknownOpcode, linux.EINVAL, 0, "unknown opcode 00"},
+	{"jump through a register", "raw 0x0d 0 0 0 0\nexit", nil, cfg.CodeUnknownOpcode, linux.EINVAL, 0, "unknown opcode 0d"},
+	{"unknown opcode before unreachable code", "exit\nraw 0xff 0 0 0 0\nexit", nil, cfg.CodeUnknownOpcode, linux.EINVAL, 1, "unknown opcode ff"},
+	{"load with an immediate", "raw 0x61 0 1 0 5\nexit", nil, cfg.CodeReservedField, linux.EINVAL, 0, "BPF_LDX uses reserved fields"},
+	{"load of an unknown mode", "raw 0xc1 0 1 0 0\nexit", nil, cfg.CodeReservedField, linux.EINVAL, 0, "BPF_LDX uses reserved fields"},
+	{"wide load with a wrong second slot", "raw 0x18 0 0 0 1\nraw 0 0 0 1 0\nexit", nil, cfg.CodeWideLoad, linux.EINVAL, 0, "invalid bpf_ld_imm64 insn"},
+	{"wide load cut short by an instruction", "raw 0x18 0 0 0 1\nr0 = 0\nexit", nil, cfg.CodeWideLoad, linux.EINVAL, 0, "invalid bpf_ld_imm64 insn"},
+	{"wide load of an unknown source", "lddw r1, 7, 5\nexit", nil, cfg.CodeWideLoad, linux.EINVAL, 0, "unrecognized bpf_ld_imm64 insn"},
+	{"map with an upper half", "lddw r1, 1, 0x100000005\nexit", nil, cfg.CodeWideLoad, linux.EINVAL, 0, "unrecognized bpf_ld_imm64 insn"},
+	{"tail call in a subprogram without BTF", "raw 0x85 0 1 0 1\nexit\ncall 12\nr0 = 0\nexit", nil, cfg.CodeTailCallNoBTF, linux.EINVAL, 2, "tail_call is not allowed in subprogs without BTF"},
+	{"load from the packet in a subprogram without BTF", "raw 0x85 0 1 0 1\nexit\nraw 0x20 0 0 0 0\nr0 = 0\nexit", nil, cfg.CodeLoadAbsNoBTF, linux.EINVAL, 2, "LD_ABS is not allowed in subprogs without BTF"},
+	{"too many subprograms", manyFunctions(257), nil, cfg.CodeTooManySubprogs, linux.E2BIG, 255, "too many subprograms"},
+	{"one record too many", "raw 0x85 0 1 0 1\nexit\nr0 = 0\nexit", []cfg.Func{{0, true}, {2, true}, {3, true}}, cfg.CodeFuncInfo, linux.EINVAL, -1, "number of funcs in func_info doesn't match number of subprogs"},
+	{"record in the wrong place", "raw 0x85 0 1 0 1\nexit\nr0 = 0\nexit", []cfg.Func{{0, true}, {3, true}}, cfg.CodeFuncInfo, linux.EINVAL, 2, "func_info BTF section doesn't match subprog layout in BPF program"},
+	{"tail call in a function that returns a pointer", "raw 0x85 0 1 0 1\nexit\ncall 12\nr0 = 0\nexit", []cfg.Func{{0, true}, {2, false}}, cfg.CodeTailCallReturn, linux.EINVAL, 2, "tail_call is only allowed in functions that return 'int'."},
+	{"load from the packet in a function that returns a pointer", "raw 0x85 0 1 0 1\nexit\nraw 0x20 0 0 0 0\nr0 = 0\nexit", []cfg.Func{{0, true}, {2, false}}, cfg.CodeLoadAbsReturn, linux.EINVAL, 2, "LD_ABS is only allowed in functions that return 'int'."},
+}
+
+// manyFunctions makes a program of n functions: a main one that calls the others.
+func manyFunctions(n int) string {
+	call := fmt.Sprintf("raw 0x85 0 1 0 %d\n", n-1)
+	return strings.Repeat(call, n-1) + strings.Repeat("exit\n", n)
+}
+
+func TestRefused(t *testing.T) {
+	for _, c := range refused {
+		_, err := cfg.Analyze(cfg.Input{Insns: assemble(t, c.text), Funcs: c.funcs, Helper: callees})
+		if err == nil {
+			t.Errorf("%s: accepted", c.name)
+			continue
+		}
+		if err.Code != c.code || err.Errno != c.errno || err.Insn != c.insn || err.Message != c.msg {
+			t.Errorf("%s: got %s %v at %d %q, want %s %v at %d %q", c.name,
+				err.Code, err.Errno, err.Insn, err.Message, c.code, c.errno, c.insn, c.msg)
+		}
+	}
+}
