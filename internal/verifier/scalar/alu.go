@@ -10,9 +10,9 @@ import (
 // and src and leaves the result in dst, which may be src (adjust_scalar_min_max_vals). NEG takes
 // no src: it may be nil. The immediate form passes Const of the sign-extended immediate.
 //
-// What Linux does not follow makes dst unknown: DIV, MOD, END, and shifts by an amount that is
+// What Linux does not follow makes dst unknown: DIV, MOD, and shifts by an amount that is
 // not known or not below the width. A W32 operation makes the upper half zero, except where the
-// result is unknown: then Linux forgets that too.
+// result is unknown: then Linux forgets that too. END has a function of its own.
 func ALU(op uint8, w Width, dst, src *Scalar) {
 	if op == isa.NEG {
 		neg(w, dst)

@@ -1,6 +1,11 @@
 package scalar
 
-import "math"
+import (
+	"math"
+	"math/bits"
+
+	"github.com/carom-bpf/carom/internal/isa"
+)
 
 // ZeroExtend32 makes the upper half zero and takes the 64-bit ranges from the 32-bit ones
 // (zext_32_to_64). Sync is left to the caller, as in Linux.
@@ -111,4 +116,28 @@ func (s *Scalar) CoerceSubregSX(size int) {
 	s.ResetBounds32()
 	s.S32min, s.S32max = -1<<(n-1), 1<<(n-1)-1
 	s.Var = TnumUnknown().Subreg()
+}
+
+// End applies a byte order conversion of bits bits (16, 32 or 64): opcode is that of the
+// instruction with its class and source bits (RFC 9669, section 4.2). The machine is
+// little-endian. A swap forgets the ranges and keeps the bits; what does not swap truncates.
+func End(opcode uint8, bits int32, dst *Scalar) {
+	if EndSwaps(opcode) {
+		dst.Var = dst.Var.ByteSwap(int(bits / 8))
+		dst.ResetBounds()
+	}
+	dst.Coerce(int(bits / 8))
+	dst.Sync()
+}
+
+// EndSwaps reports whether the byte order conversion with this opcode swaps on a little-endian
+// machine: bswap (ALU64) and to-big-endian do, to-little-endian only truncates.
+func EndSwaps(opcode uint8) bool {
+	return opcode&0x07 == isa.ClassALU64 || opcode&isa.SrcReg != 0
+}
+
+// ByteSwap reverses the low size bytes (2, 4 or 8) and clears the rest.
+func (t Tnum) ByteSwap(size int) Tnum {
+	shift := 64 - 8*uint(size)
+	return Tnum{bits.ReverseBytes64(t.Value) >> shift, bits.ReverseBytes64(t.Mask) >> shift}
 }

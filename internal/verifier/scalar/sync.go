@@ -39,6 +39,23 @@ func (s *Scalar) update64() {
 	s.Smax = min(s.Smax, int64(v|m&math.MaxInt64))
 	s.Umin = max(s.Umin, v)
 	s.Umax = min(s.Umax, v|m)
+	s.pinSingle()
+}
+
+// pinSingle makes s a constant where Var has one member in the unsigned range (last part of
+// __update_reg64_bounds). It also does so, as Linux does, where the range is empty or beyond Var:
+// such a way cannot be reached, and a constant does not contradict itself.
+func (s *Scalar) pinSingle() {
+	next := s.Var.Next(s.Umin)
+	if s.Var.Contains(s.Umin) {
+		if next > s.Umax {
+			s.SetConst(s.Umin)
+		}
+		return
+	}
+	if next == s.Var.Max() || next <= s.Umax && s.Var.Next(next) > s.Umax {
+		s.SetConst(next)
+	}
 }
 
 // deduce is one round of __reg_deduce_bounds and reports whether it changed a range.
@@ -89,19 +106,26 @@ func (s *Scalar) narrowS32(lo, hi int32) {
 }
 
 // deduce32 narrows the two 32-bit ranges by each other (second half of __reg32_deduce_bounds):
-// a range that does not cross the sign boundary of the other reading is a range there too.
+// a range that does not cross the sign boundary of the other reading is a range there too. A
+// signed range from negative to positive is two pieces of the unsigned line; if the unsigned
+// range touches only one of them, both ranges end there.
 func (s *Scalar) deduce32() {
 	if int32(s.U32min) <= int32(s.U32max) {
 		s.narrowS32(int32(s.U32min), int32(s.U32max))
 	}
-	if uint32(s.S32min) <= uint32(s.S32max) {
+	switch {
+	case uint32(s.S32min) <= uint32(s.S32max):
 		s.narrowU32(uint32(s.S32min), uint32(s.S32max))
+	case s.U32max < uint32(s.S32min):
+		s.S32min = int32(s.U32min)
+		s.U32max = min(s.U32max, uint32(s.S32max))
+	case uint32(s.S32max) < s.U32min:
+		s.S32max = int32(s.U32max)
+		s.U32min = max(s.U32min, uint32(s.S32min))
 	}
 }
 
-// deduce64 does the same for the two 64-bit ranges (__reg64_deduce_bounds). A signed range from
-// negative to positive is two pieces of the unsigned line; if the unsigned range touches only
-// one of them, both ranges end there.
+// deduce64 does the same for the two 64-bit ranges (__reg64_deduce_bounds).
 func (s *Scalar) deduce64() {
 	if int64(s.Umin) <= int64(s.Umax) {
 		s.Smin = max(s.Smin, int64(s.Umin))

@@ -43,6 +43,28 @@ func (t Tnum) Contains(v uint64) bool { return v&^t.Mask == t.Value }
 // Max returns the largest unsigned value that t contains; the smallest is t.Value.
 func (t Tnum) Max() uint64 { return t.Value | t.Mask }
 
+// Next returns the smallest member greater than z; the greatest member if there is none
+// (tnum_step).
+func (t Tnum) Next(z uint64) uint64 {
+	if z >= t.Max() {
+		return t.Max()
+	}
+	if z < t.Value {
+		return t.Value
+	}
+	wrong := (z ^ t.Value) &^ t.Mask
+	if wrong == 0 {
+		// Known bits are set so that the carry runs through them.
+		return ((z|^t.Mask)+1)&t.Mask | t.Value
+	}
+	// Below the highest known bit that is wrong, the unknown bits start over.
+	low := ^uint64(0) >> bits.LeadingZeros64(wrong)
+	if t.Value&^(low>>1)&low != 0 {
+		return z&t.Mask&^low | t.Value
+	}
+	return ((z|^t.Mask|low)+1)&t.Mask | t.Value
+}
+
 // Add returns the sums of the members of t and b.
 func (t Tnum) Add(b Tnum) Tnum {
 	sum := t.Value + b.Value
