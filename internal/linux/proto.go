@@ -131,6 +131,18 @@ const (
 	AllowedSKStorageTracing         // bpf_sk_storage_tracing_allowed: not in functions of the storage itself
 )
 
+// Feature is a set of things that a kernel of any version may be without; a helper that needs one
+// is then not known to any program type.
+type Feature uint8
+
+// Features.
+const (
+	// FeatureWriteUser is missing where the kernel is locked down (LOCKDOWN_BPF_WRITE_USER).
+	FeatureWriteUser Feature = 1 << iota
+	// FeatureKprobeOverride is CONFIG_BPF_KPROBE_OVERRIDE.
+	FeatureKprobeOverride
+)
+
 // Proto is what is known of a helper without running it (struct bpf_func_proto,
 // include/linux/bpf.h).
 type Proto struct {
@@ -154,6 +166,7 @@ type Proto struct {
 	MightSleep    bool    // only in sleepable programs, and outside of RCU and similar sections
 	AllowFastcall bool    // scratches only the registers of its arguments (bpf_fastcall)
 	ChangesPacket bool    // packet pointers are invalid after the call
+	Needs         Feature // what a kernel may have been built or booted without
 	Allowed       Allowed // a further condition
 }
 

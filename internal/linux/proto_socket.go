@@ -12,6 +12,7 @@ func socketProtos() []Proto {
 		{ID: FuncGetSocketCookie, Symbol: "bpf_get_socket_cookie_sock", Ret: RetInteger, Args: args{ArgPtrToCtx}},
 		{ID: FuncGetSocketCookie, Symbol: "bpf_get_socket_ptr_cookie", Ret: RetInteger, Args: args{ArgPtrToBTFIDSockCommon | PtrMaybeNull}},
 		{ID: FuncGetSocketCookie, Symbol: "bpf_get_socket_cookie_sock_ops", Ret: RetInteger, Args: args{ArgPtrToCtx}},
+		{ID: FuncGetNetnsCookie, Symbol: "bpf_get_netns_cookie", Ret: RetInteger, Args: args{ArgPtrToCtxOrNull}},
 		{ID: FuncGetNetnsCookie, Symbol: "bpf_get_netns_cookie_sock", Ret: RetInteger, Args: args{ArgPtrToCtxOrNull}},
 		{ID: FuncGetNetnsCookie, Symbol: "bpf_get_netns_cookie_sock_addr", Ret: RetInteger, Args: args{ArgPtrToCtxOrNull}},
 		{ID: FuncGetNetnsCookie, Symbol: "bpf_get_netns_cookie_sock_ops", Ret: RetInteger, Args: args{ArgPtrToCtxOrNull}},

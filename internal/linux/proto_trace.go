@@ -4,14 +4,14 @@ package linux
 func traceProtos() []Proto {
 	return []Proto{
 		// kernel/trace/bpf_trace.c
-		{ID: FuncOverrideReturn, Symbol: "bpf_override_return", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgAnything}, GPLOnly: true},
+		{ID: FuncOverrideReturn, Symbol: "bpf_override_return", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgAnything}, GPLOnly: true, Needs: FeatureKprobeOverride},
 		{ID: FuncProbeReadUser, Symbol: "bpf_probe_read_user", Ret: RetInteger, Args: args{ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
 		{ID: FuncProbeReadUserStr, Symbol: "bpf_probe_read_user_str", Ret: RetInteger, Args: args{ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
 		{ID: FuncProbeReadKernel, Symbol: "bpf_probe_read_kernel", Ret: RetInteger, Args: args{ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
 		{ID: FuncProbeReadKernelStr, Symbol: "bpf_probe_read_kernel_str", Ret: RetInteger, Args: args{ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
 		{ID: FuncProbeRead, Symbol: "bpf_probe_read_compat", Ret: RetInteger, Args: args{ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
 		{ID: FuncProbeReadStr, Symbol: "bpf_probe_read_compat_str", Ret: RetInteger, Args: args{ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
-		{ID: FuncProbeWriteUser, Symbol: "bpf_probe_write_user", Ret: RetInteger, Args: args{ArgAnything, ArgPtrToMem | MemRdonly, ArgConstSize}, GPLOnly: true},
+		{ID: FuncProbeWriteUser, Symbol: "bpf_probe_write_user", Ret: RetInteger, Args: args{ArgAnything, ArgPtrToMem | MemRdonly, ArgConstSize}, GPLOnly: true, Needs: FeatureWriteUser},
 		{ID: FuncTracePrintk, Symbol: "bpf_trace_printk", Ret: RetInteger, Args: args{ArgPtrToMem | MemRdonly, ArgConstSize}, GPLOnly: true},
 		{ID: FuncTraceVprintk, Symbol: "bpf_trace_vprintk", Ret: RetInteger, Args: args{ArgPtrToMem | MemRdonly, ArgConstSize, ArgPtrToMem | PtrMaybeNull | MemRdonly, ArgConstSizeOrZero}, GPLOnly: true},
 		{ID: FuncSeqPrintf, Symbol: "bpf_seq_printf", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgPtrToMem | MemRdonly, ArgConstSize, ArgPtrToMem | PtrMaybeNull | MemRdonly, ArgConstSizeOrZero}, ArgBTF: [5]string{0: "seq_file"}, GPLOnly: true},

@@ -1,0 +1,129 @@
+package linux
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+)
+
+// ProgramSleepable is BPF_F_SLEEPABLE, a flag of programs (include/uapi/linux/bpf.h).
+const ProgramSleepable = 1 << 4
+
+// HelperScope is what decides which helpers a program may call. An extension program has the
+// scope of the program that it extends.
+type HelperScope struct {
+	Type   ebpf.ProgramType
+	Attach ebpf.AttachType // expected_attach_type
+	// To is what the program is attached to: the iterator or LSM hook, or "ops:member" of a
+	// struct_ops program.
+	To        string
+	Sleepable bool // BPF_F_SLEEPABLE
+}
+
+// HelperTable is the helpers that one kind of program may call. It never changes.
+type HelperTable struct {
+	rows [MaxFuncID + 1]*Proto
+}
+
+// Proto returns the prototype by which the program calls a helper, nil when it may not. The
+// prototype is shared: do not write to it.
+func (t *HelperTable) Proto(id uint32) *Proto {
+	if id > MaxFuncID {
+		return nil
+	}
+	return t.rows[id]
+}
+
+// helperTables keeps a table for each scope that was asked for.
+type helperTables struct {
+	sets   map[string]*helperSet
+	byType map[ebpf.ProgramType]*helperSet
+	known  map[string]bool // targets that make a difference
+	made   sync.Map        // HelperScope to *HelperTable
+}
+
+var tables = sync.OnceValue(func() *helperTables {
+	t := &helperTables{
+		sets: map[string]*helperSet{}, byType: map[ebpf.ProgramType]*helperSet{}, known: map[string]bool{},
+	}
+	all := helperSets()
+	for i := range all {
+		set := &all[i]
+		t.sets[set.name] = set
+		for _, typ := range set.types {
+			t.byType[typ] = set
+		}
+		for _, c := range set.when {
+			for _, to := range c.to {
+				t.known[to] = true
+			}
+		}
+	}
+	return t
+})
+
+// Helpers returns the helpers for programs of this scope. The table is empty for types that
+// Linux 6.18 does not have.
+func Helpers(scope HelperScope) *HelperTable {
+	t := tables()
+	if !t.known[scope.To] {
+		scope.To, _, _ = strings.Cut(scope.To, ":") // "ops:member" counts as "ops"
+	}
+	if !t.known[scope.To] {
+		scope.To = ""
+	}
+	if have, ok := t.made.Load(scope); ok {
+		return have.(*HelperTable)
+	}
+	table := new(HelperTable)
+	if set := t.byType[scope.Type]; set != nil {
+		t.fill(table, set, scope)
+	}
+	have, _ := t.made.LoadOrStore(scope, table)
+	return have.(*HelperTable)
+}
+
+// HelperFor returns the prototype by which a program of this type, attach type and flags calls a
+// helper, and whether it may. Use Helpers where the target of the program is known, or for
+// repeated questions.
+func HelperFor(t ebpf.ProgramType, attach ebpf.AttachType, flags, id uint32) (*Proto, bool) {
+	p := Helpers(HelperScope{Type: t, Attach: attach, Sleepable: flags&ProgramSleepable != 0}).Proto(id)
+	return p, p != nil
+}
+
+func (t *helperTables) fill(table *HelperTable, set *helperSet, scope HelperScope) {
+	for _, name := range set.of {
+		t.fill(table, t.sets[name], scope)
+	}
+	table.apply(set.add, set.drop)
+	for i := range set.when {
+		if c := &set.when[i]; c.matches(scope) {
+			table.apply(c.add, c.drop)
+		}
+	}
+}
+
+func (t *HelperTable) apply(add []string, drop []uint32) {
+	for _, symbol := range add {
+		if p := protos().bySymbol[symbol]; p != nil {
+			t.rows[p.ID] = p
+		}
+	}
+	for _, id := range drop {
+		t.rows[id] = nil
+	}
+}
+
+func (c *helperCase) matches(s HelperScope) bool {
+	ops, _, _ := strings.Cut(s.To, ":")
+	switch {
+	case c.sleepable && !s.Sleepable,
+		len(c.attach) > 0 && !slices.Contains(c.attach, s.Attach),
+		slices.Contains(c.notAttach, s.Attach),
+		len(c.to) > 0 && !slices.Contains(c.to, s.To) && !slices.Contains(c.to, ops):
+		return false
+	}
+	return true
+}
