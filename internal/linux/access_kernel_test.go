@@ -103,6 +103,11 @@ func loadProgram(off, size int) asm.Instructions {
 		asm.LoadMem(asm.R2, asm.R1, int16(off), asmSizes[size]), asm.Mov.Imm(asm.R0, 1), asm.Return()}
 }
 
+func storeImmProgram(off, size int) asm.Instructions {
+	op := asm.OpCode(asm.StClass).SetMode(asm.MemMode).SetSize(asmSizes[size])
+	return asm.Instructions{asm.Instruction{OpCode: op, Dst: asm.R1, Offset: int16(off)}, asm.Mov.Imm(asm.R0, 1), asm.Return()}
+}
+
 func storeProgram(off, size int) asm.Instructions {
 	return asm.Instructions{asm.Mov.Imm(asm.R2, 0),
 		asm.StoreMem(asm.R1, int16(off), asm.R2, asmSizes[size]), asm.Mov.Imm(asm.R0, 1), asm.Return()}
@@ -161,12 +166,20 @@ func compareAccess(t *testing.T, typ ebpf.ProgramType, a ebpf.AttachType, rules 
 	if ok := rules.Store(off, size); ok != accepts(t, typ, a, storeProgram(off, size)) {
 		t.Errorf("%v/%v: store of %d at %d: table %v, kernel %v", typ, a, size, off, ok, !ok)
 	}
-	n := 2
+	if ok := rules.Store(off, size); ok != accepts(t, typ, a, storeImmProgram(off, size)) {
+		t.Errorf("%v/%v: store of an immediate of %d at %d: table %v, kernel %v", typ, a, size, off, ok, !ok)
+	}
+	n := 3
 	if size < 8 {
 		n++
 		_, ok := rules.LoadSigned(off, size)
 		if want := accepts(t, typ, a, signedProgram(off, size)); ok != want {
 			t.Errorf("%v/%v: signed load of %d at %d: table %v, kernel %v", typ, a, size, off, ok, want)
+		}
+	}
+	if text := fmt.Sprintf("invalid bpf_context access off=%d size=%d", off, size); !ok && *allAccesses {
+		if _, err := load(typ, a, flagsOf(typ), loadProgram(off, size), true); !strings.Contains(kernelLog(err), text) {
+			t.Errorf("%v/%v: load of %d at %d: the kernel says %s", typ, a, size, off, kernelLog(err))
 		}
 	}
 	if ok && (got.Value != linux.CtxScalar || *allAccesses) {

@@ -106,7 +106,8 @@ func expectedAttachTypes() map[ebpf.ProgramType][]ebpf.AttachType {
 
 // CheckTarget returns the line and errno with which Linux refuses a program for its target or
 // for BPF_F_SLEEPABLE, and OK where it does not (check_attach_btf_id, kernel/bpf/verifier.c).
-// The check comes after that of the control flow and before the first instruction is followed.
+// The line may be empty. The check comes after that of the control flow and before the first
+// instruction is followed.
 func CheckTarget(t ebpf.ProgramType, attach ebpf.AttachType, target LoadTarget) (string, Errno) {
 	switch {
 	case t == ebpf.Syscall && target.Sleepable:
@@ -119,6 +120,8 @@ func CheckTarget(t ebpf.ProgramType, attach ebpf.AttachType, target LoadTarget) 
 		return "", OK
 	case t == ebpf.Tracing || t == ebpf.LSM || t == ebpf.Extension:
 		return "Tracing programs must provide btf_id", EINVAL
+	case t == ebpf.StructOps:
+		return "", ENOTSUPP
 	}
 	return "", OK
 }

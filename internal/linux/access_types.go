@@ -36,6 +36,7 @@ func ctxBuilders() map[ebpf.ProgramType]ctxBuilder {
 		ebpf.CGroupSysctl:          sysctlRules,
 		ebpf.CGroupSockopt:         sockoptRules,
 		ebpf.Netfilter:             netfilterRules,
+		ebpf.LircMode2:             lircRules,
 		ebpf.Tracing:               btf("arguments of the traced function"),
 		ebpf.LSM:                   btf("arguments of the LSM hook"),
 		ebpf.StructOps:             btf("arguments of the struct_ops member"),
@@ -95,6 +96,11 @@ func perfEventRules(_ ebpf.AttachType, arch *Arch) *CtxRules {
 func syscallRules(ebpf.AttachType, *Arch) *CtxRules {
 	return &CtxRules{Name: "syscall context",
 		plain: plainRule{end: 0xffff, last: 0xffff + 8, load: anySize, store: anySize}}
+}
+
+// lirc_mode2_is_valid_access, drivers/media/rc/bpf-lirc.c: one word.
+func lircRules(ebpf.AttachType, *Arch) *CtxRules {
+	return newCtxRules("lirc_mode2 sample", []accessRule{{off: 0, end: 1, load: word}})
 }
 
 // nf_is_valid_access, net/netfilter/nf_bpf_link.c.
