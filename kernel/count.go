@@ -16,30 +16,41 @@ import (
 	"github.com/carom-bpf/carom/trace"
 )
 
-// Counting tail calls takes a copy of each program with instructions added at three places:
+// Counting tail calls takes an instrumented copy of each program, in two variants: the one that is
+// run and attached, and the one that goes into slots. A program cannot find out whether it was
+// tail-called; which variant runs says it. Instructions are added at three places:
 //
-//   - In front of a call, the edge (site and slot) is stored in a cell of the CPU. An index past
-//     the end is counted at once.
-//   - At the start of a program, a cell that is set says that a tail call led here: the edge is
-//     counted for this program, and the run has one more hop. A cell that is not set says that a
-//     run begins.
+//   - In front of a call, the edge (site and slot) is stored in the run's frame: it is pending. An
+//     index past the end is counted at once.
+//   - At the start of a variant for slots, the pending edge is counted for this program, and the
+//     run has one more hop. At the start of a variant that is run, a run begins.
 //   - Behind a call, which was not taken, the edge is counted as a miss: the limit is the reason
 //     when the run had all its hops, an empty slot otherwise.
 //
-// Programs run with migration disabled, so the cell belongs to the run. What can spoil it is a
-// program with counters that interrupts another one between the call and its target, and a slot
-// with a program that has none.
+// A program without counters, which somebody else put into the slot, leaves the edge pending. The
+// next call of the run, if the program returned into a caller with counters, or whatever uses the
+// frame next, finds it and counts a hop to a foreign program. Reading the counts does the same for
+// edges that are pending then.
+//
+// Each CPU has a few frames. A run is known by its context, whose address is the same in the whole
+// chain and that no other run on the CPU has meanwhile, so runs that interrupt each other do not
+// mix. What is exact and what is not is said at Options.CountEdges.
 
-// Names of the maps that counting adds.
+// Names of the maps that counting adds, and of the variants for slots.
 const (
-	cellsName  = ".carom.cells"
-	countsName = ".carom.counts"
+	cellsName    = ".carom.cells"
+	countsName   = ".carom.counts"
+	targetPrefix = ".carom.target."
 )
 
 const (
-	cellStride = 64 // one cache line for each CPU
-	cellEdge   = 0  // u64, number of the edge plus 1 while a tail call is under way
-	cellHops   = 8  // u64, tail calls taken in this run
+	frames     = 4  // runs on one CPU: in a task, a softirq, a hard interrupt, an NMI
+	frameSize  = 32 // bytes
+	frameKey   = 0  // u64, the context's address minus that of the cells
+	frameEdge  = 8  // u64, number of the edge plus 1 while it is pending
+	frameHops  = 16 // u64, tail calls taken in this run
+	cellHand   = 24 // u64, in the first frame: the frame to give away next
+	cellStride = frames * frameSize
 	counter    = 8  // bytes
 	maxHops    = 33 // MAX_TAIL_CALL_CNT
 	// maxCounts bounds the memory for counters, in bytes.
@@ -58,8 +69,8 @@ type site struct {
 }
 
 // plan is where the counters of a collection lie. The counts have one row of edges for each
-// program that may be a target, one for empty slots, one for the limit, then two words for each
-// site: how often the index was past the end, and the last such index.
+// program that may be a target, one for foreign programs, one for empty slots, one for the limit,
+// then two words for each site: how often the index was past the end, and the last such index.
 type plan struct {
 	cpus     int
 	sites    []site
@@ -93,7 +104,7 @@ func newPlan(spec *ebpf.CollectionSpec, cpus int) (*plan, error) {
 			raw += int(ins.Width())
 		}
 	}
-	if size := total * counter * uint64(len(p.programs)+2); size > maxCounts {
+	if size := total * counter * uint64(len(p.programs)+3); size > maxCounts {
 		return nil, unsupported("counters for %d edges between %d programs, they take %d MiB", total, len(p.programs), size>>20)
 	}
 	p.edges = uint32(total)
@@ -158,9 +169,10 @@ func arrayOf(spec *ebpf.CollectionSpec, insns asm.Instructions, targets map[int]
 
 // Offsets into the counts.
 func (p *plan) row(n int) uint32    { return uint32(n) * p.edges * counter }
-func (p *plan) emptyRow() uint32    { return p.row(len(p.programs)) }
-func (p *plan) limitRow() uint32    { return p.row(len(p.programs) + 1) }
-func (p *plan) past(n int) uint32   { return p.row(len(p.programs)+2) + uint32(n)*2*counter }
+func (p *plan) foreignRow() uint32  { return p.row(len(p.programs)) }
+func (p *plan) emptyRow() uint32    { return p.row(len(p.programs) + 1) }
+func (p *plan) limitRow() uint32    { return p.row(len(p.programs) + 2) }
+func (p *plan) past(n int) uint32   { return p.row(len(p.programs)+3) + uint32(n)*2*counter }
 func (p *plan) countsSize() uint32  { return max(p.past(len(p.sites)), counter) }
 func (p *plan) cells() uint32       { return 1 << bits.Len(uint(p.cpus-1)) } // the next power of 2
 func (p *plan) cellsSize() uint32   { return p.cells() * cellStride }
@@ -175,18 +187,44 @@ func (p *plan) instrument(spec *ebpf.CollectionSpec) (*ebpf.CollectionSpec, erro
 	for name, size := range map[string]uint32{cellsName: p.cellsSize(), countsName: p.countsSize()} {
 		out.Maps[name] = &ebpf.MapSpec{Name: name[1:], Type: ebpf.Array, KeySize: 4, ValueSize: size, MaxEntries: 1}
 	}
+	if len(p.sites) == 0 {
+		return out, nil
+	}
 	for n, name := range p.programs {
-		insns, err := p.rewrite(out.Programs[name].Instructions, n)
-		if err != nil {
-			return nil, unsupported("counters for program %s: %v", name, err)
+		target := out.Programs[name].Copy()
+		for v, prog := range map[variant]*ebpf.ProgramSpec{runs: out.Programs[name], isTarget: target} {
+			insns, err := p.rewrite(prog.Instructions, n, v)
+			if err != nil {
+				return nil, unsupported("counters for program %s: %v", name, err)
+			}
+			prog.Instructions = insns
 		}
-		out.Programs[name].Instructions = insns
+		out.Programs[targetPrefix+name] = target
+	}
+	for _, m := range out.Maps {
+		if m.Type != ebpf.ProgramArray {
+			continue
+		}
+		m.Contents = slices.Clone(m.Contents)
+		for i, kv := range m.Contents {
+			if name, ok := kv.Value.(string); ok && slices.Contains(p.programs, name) {
+				m.Contents[i].Value = targetPrefix + name
+			}
+		}
 	}
 	return out, nil
 }
 
+// variant says how a copy of a program comes to run.
+type variant uint8
+
+const (
+	runs     variant = iota // as the first program of a run
+	isTarget                // through a tail call
+)
+
 // rewrite adds the counting instructions to program number n.
-func (p *plan) rewrite(insns asm.Instructions, n int) (asm.Instructions, error) {
+func (p *plan) rewrite(insns asm.Instructions, n int, v variant) (asm.Instructions, error) {
 	sites := map[int]int{}
 	for i, s := range p.sites {
 		if s.program == p.programs[n] {
@@ -204,10 +242,14 @@ func (p *plan) rewrite(insns asm.Instructions, n int) (asm.Instructions, error) 
 		case i == 0 && isSite:
 			return nil, fmt.Errorf("it begins with a tail call")
 		case i == 0:
-			r.prologue(p.atStart(n), ins)
+			start := p.atStart
+			if v == isTarget {
+				start = func() asm.Instructions { return p.atTarget(n) }
+			}
+			r.prologue(start(), ins)
 		case isSite:
 			r.before(i, p.beforeCall(no, depths[i]), ins)
-			r.after(p.behindCall())
+			r.after(p.behindCall(depths[i]))
 		default:
 			r.keep(i, ins)
 		}
@@ -215,101 +257,8 @@ func (p *plan) rewrite(insns asm.Instructions, n int) (asm.Instructions, error) 
 	return r.finish()
 }
 
-// cell leaves the address of the CPU's cell in R0. It uses R1 to R5 as every call does.
-func (p *plan) cell(address asm.Register) asm.Instructions {
-	return asm.Instructions{
-		asm.FnGetSmpProcessorId.Call(),
-		asm.And.Imm32(asm.R0, int32(p.cells()-1)),
-		asm.LSh.Imm(asm.R0, int32(bits.TrailingZeros(cellStride))),
-		mapValue(address, cellsName, 0),
-		asm.Add.Reg(address, asm.R0),
-	}
-}
-
-func mapValue(dst asm.Register, name string, offset uint32) asm.Instruction {
-	return asm.LoadMapValue(dst, 0, offset).WithReference(name)
-}
-
-func storeZero(at asm.Register, offset int16) asm.Instruction {
-	return asm.Instruction{OpCode: asm.StoreImmOp(asm.DWord), Dst: at, Offset: offset}
-}
-
-func addOne(counterAt asm.Register) asm.Instructions {
-	return asm.Instructions{
-		asm.Mov.Imm(asm.R5, 1),
-		asm.AddAtomic.Mem(counterAt, asm.R5, asm.DWord, 0),
-	}
-}
-
-// atStart counts a hop to program n, or begins a run. R1 is the context; all other registers are
-// unused here.
-func (p *plan) atStart(n int) asm.Instructions {
-	b := &block{}
-	b.add(asm.Mov.Reg(asm.R6, asm.R1))
-	b.add(p.cell(asm.R1)...)
-	b.add(asm.LoadMem(asm.R2, asm.R1, cellEdge, asm.DWord))
-	b.jump(asm.JNE.Imm(asm.R2, 0, ""), "hop")
-	b.add(storeZero(asm.R1, cellHops))
-	b.jump(asm.Ja.Label(""), "end")
-	b.label("hop")
-	b.add(storeZero(asm.R1, cellEdge))
-	b.add(asm.LoadMem(asm.R3, asm.R1, cellHops, asm.DWord), asm.Add.Imm(asm.R3, 1), asm.StoreMem(asm.R1, cellHops, asm.R3, asm.DWord))
-	b.add(mapValue(asm.R4, countsName, p.row(n)))
-	p.countEdge(b)
-	b.label("end")
-	b.add(asm.Mov.Reg(asm.R1, asm.R6))
-	return b.finish()
-}
-
-// countEdge counts the edge of R2 in the row that R4 points to, and jumps to end if R2 is not one.
-func (p *plan) countEdge(b *block) {
-	b.add(asm.Add.Imm(asm.R2, -1))
-	b.jump(asm.JGE.Imm(asm.R2, int32(p.edges), ""), "end")
-	b.add(asm.LSh.Imm(asm.R2, 3), asm.Add.Reg(asm.R4, asm.R2))
-	b.add(addOne(asm.R4)...)
-}
-
-// beforeCall notes the edge. R1 and R3, the arguments of the call, are kept on the stack below
-// what the function uses; R2 is loaded again.
-func (p *plan) beforeCall(no, depth int) asm.Instructions {
-	s := &p.sites[no]
-	keepR1, keepR3 := int16(-depth-8), int16(-depth-16)
-	b := &block{}
-	b.add(asm.StoreMem(asm.R10, keepR1, asm.R1, asm.DWord), asm.StoreMem(asm.R10, keepR3, asm.R3, asm.DWord))
-	b.add(p.cell(asm.R4)...)
-	b.add(asm.LoadMem(asm.R3, asm.R10, keepR3, asm.DWord), asm.LoadMem(asm.R1, asm.R10, keepR1, asm.DWord))
-	b.add(asm.Mov.Reg32(asm.R5, asm.R3))
-	b.jump(asm.JGE.Imm32(asm.R5, int32(s.slots), ""), "past")
-	b.add(asm.Add.Imm(asm.R5, int32(s.first+1)), asm.StoreMem(asm.R4, cellEdge, asm.R5, asm.DWord))
-	b.jump(asm.Ja.Label(""), "end")
-	b.label("past")
-	b.add(storeZero(asm.R4, cellEdge))
-	b.add(mapValue(asm.R4, countsName, p.past(no)), asm.StoreMem(asm.R4, counter, asm.R5, asm.DWord))
-	b.add(addOne(asm.R4)...)
-	b.label("end")
-	b.add(asm.LoadMapPtr(asm.R2, 0).WithReference(s.array))
-	return b.finish()
-}
-
-// behindCall counts a miss. R0 to R5 are unreadable behind a call.
-func (p *plan) behindCall() asm.Instructions {
-	b := &block{}
-	b.add(p.cell(asm.R1)...)
-	b.add(asm.LoadMem(asm.R2, asm.R1, cellEdge, asm.DWord))
-	b.jump(asm.JEq.Imm(asm.R2, 0, ""), "end")
-	b.add(storeZero(asm.R1, cellEdge))
-	b.add(asm.LoadMem(asm.R3, asm.R1, cellHops, asm.DWord))
-	b.add(mapValue(asm.R4, countsName, p.emptyRow()))
-	b.jump(asm.JLT.Imm(asm.R3, maxHops, ""), "count")
-	b.add(mapValue(asm.R4, countsName, p.limitRow()))
-	b.label("count")
-	p.countEdge(b)
-	b.label("end")
-	return b.finish()
-}
-
-// read turns the counts into edges.
-func (p *plan) read(counts []uint64) []engine.Edge {
+// read turns the counts into edges. foreign names what a slot holds that has no counters.
+func (p *plan) read(counts []uint64, foreign func(array string, index uint32) string) []engine.Edge {
 	all := []engine.Edge{}
 	word := func(offset uint32) uint64 { return counts[offset/counter] }
 	for no := range p.sites {
@@ -328,6 +277,9 @@ func (p *plan) read(counts []uint64) []engine.Edge {
 			at := (s.first + i) * counter
 			for n, name := range p.programs {
 				add(i, name, trace.Taken, word(p.row(n)+at))
+			}
+			if n := word(p.foreignRow() + at); n > 0 {
+				add(i, foreign(s.array, i), trace.Taken, n)
 			}
 			add(i, "", trace.Limit, word(p.limitRow()+at))
 			add(i, "", trace.Empty, word(p.emptyRow()+at))

@@ -32,10 +32,19 @@ type Options struct {
 	// LogSizeStart is the size in bytes of the first buffer for the verifier's log.
 	LogSizeStart uint32
 	// CountEdges loads an instrumented copy of each program, which counts for Collection.Edges
-	// what user space counts. Counting costs some instructions at every tail call and at the
-	// start of every program, and 16 bytes of stack around a tail call. Loading fails with
-	// carom.ErrUnsupported where a program has no room for that. Programs that other collections
-	// put into slots do not count.
+	// what user space counts. Counting costs some dozens of instructions at every tail call and
+	// at the start of every program, and 16 bytes of stack around a tail call. Loading fails with
+	// carom.ErrUnsupported where a program has no room for that. Each program is loaded twice,
+	// for runs and for slots: what Maps of this collection say of slots are the ids of the
+	// former, what bpftool and carom slots say those of the latter. It needs CAP_PERFMON.
+	//
+	// Exact are hops between programs of the collection, and misses and their reasons, also when
+	// runs interrupt each other, up to four on one CPU. Hops to programs without counters, which
+	// others put into slots, are exact in number; Edge.To says which program the slot holds when
+	// Edges is called. What such a program does is not seen: if it tail-calls on into a program
+	// of the collection, that one counts as the target of the call before, and a miss after 33
+	// hops of which it made some has "empty" as its reason. While programs run, Edges may
+	// count a hop that is just under way as one to a program without counters, once.
 	CountEdges carom.Counting
 }
 

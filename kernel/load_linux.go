@@ -70,7 +70,7 @@ func (k kernelEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (eng
 	}
 	c := &collection{cpus: cpus, programs: map[string]*program{}, maps: map[string]*kmap{}}
 	if counting != nil {
-		if c.counts, err = counting.take(coll); err != nil {
+		if c.counts, err = counting.takeMaps(coll); err != nil {
 			coll.Close()
 			return nil, err
 		}
@@ -142,18 +142,33 @@ type collection struct {
 }
 
 func (c *collection) wrap(coll *ebpf.Collection, spec *ebpf.CollectionSpec) error {
+	aliases := map[uint32]uint32{}
 	for name, p := range coll.Programs {
+		if strings.HasPrefix(name, targetPrefix) {
+			continue
+		}
 		info, err := p.Info()
 		if err != nil {
 			return fmt.Errorf("program %s: %w", name, wrap(err))
 		}
 		id, _ := info.ID()
-		c.programs[name] = &program{p: p, name: name, id: uint32(id), attach: spec.Programs[name].AttachType}
+		k := &program{p: p, name: name, id: uint32(id), attach: spec.Programs[name].AttachType}
+		c.programs[name] = k
+		if target := coll.Programs[targetPrefix+name]; target != nil {
+			if info, err = target.Info(); err != nil {
+				return fmt.Errorf("program %s: %w", name, wrap(err))
+			}
+			id, _ := info.ID()
+			k.target, aliases[uint32(id)] = target, k.id
+		}
 	}
 	for name, m := range coll.Maps {
 		w, err := newMap(m, name)
 		if err != nil {
 			return err
+		}
+		if w.Type() == ebpf.ProgramArray {
+			w.aliases = aliases
 		}
 		c.maps[name] = w
 	}
@@ -211,7 +226,7 @@ func (c *collection) Edges() ([]engine.Edge, error) {
 	if c.counts == nil {
 		return nil, unsupported("counters of tail-call sites unless kernel.Options.CountEdges is set")
 	}
-	return c.counts.read()
+	return c.counts.read(c.foreign)
 }
 
 func (c *collection) Close() error {

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 
@@ -20,6 +21,8 @@ type kmap struct {
 	copies int
 	owner  *arrayOwner
 	pinned atomic.Bool // with its collection
+	// aliases are the ids of programs whose variants are in slots, by the ids of these.
+	aliases map[uint32]uint32
 }
 
 func newMap(m *ebpf.Map, name string) (*kmap, error) {
@@ -58,7 +61,11 @@ func (m *kmap) perCPU() bool {
 
 func (m *kmap) stride() int { return int(m.m.ValueSize()+7) &^ 7 }
 
+// Lookup gives the id of the program that was put into a slot, not that of its variant.
 func (m *kmap) Lookup(key, value []byte, flags uint64) error {
+	if len(m.aliases) > 0 {
+		defer m.unalias(value)
+	}
 	return m.read(value, func(out any) error {
 		return m.m.LookupWithFlags(key, out, ebpf.MapLookupFlags(flags))
 	})
@@ -68,6 +75,15 @@ func (m *kmap) LookupAndDelete(key, value []byte, flags uint64) error {
 	return m.read(value, func(out any) error {
 		return m.m.LookupAndDeleteWithFlags(key, out, ebpf.MapLookupFlags(flags))
 	})
+}
+
+func (m *kmap) unalias(value []byte) {
+	if len(value) < 4 {
+		return
+	}
+	if id := m.aliases[binary.NativeEndian.Uint32(value)]; id != 0 {
+		binary.NativeEndian.PutUint32(value, id)
+	}
 }
 
 // read has cilium/ebpf fill value, or its copies for each CPU.
@@ -112,7 +128,7 @@ func (m *kmap) UpdateProgram(key []byte, p engine.Program, flags uint64) error {
 	if !ok {
 		return fmt.Errorf("program %s is not one of the kernel engine: %w", p.Name(), linux.EBADF)
 	}
-	if err := wrap(m.m.Update(key, k.p, ebpf.MapUpdateFlags(flags))); err != nil {
+	if err := wrap(m.m.Update(key, k.forSlot(), ebpf.MapUpdateFlags(flags))); err != nil {
 		return m.explainInsert(key, k, err)
 	}
 	if k.facts != nil {
@@ -141,7 +157,7 @@ func (m *kmap) Clone() (engine.Map, error) {
 	if err != nil {
 		return nil, wrap(err)
 	}
-	return &kmap{m: dup, name: m.name, id: m.id, copies: m.copies, owner: m.owner}, nil
+	return &kmap{m: dup, name: m.name, id: m.id, copies: m.copies, owner: m.owner, aliases: m.aliases}, nil
 }
 
 func (m *kmap) Close() error { return wrap(m.m.Close()) }

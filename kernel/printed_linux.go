@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/kernel/tracefs"
@@ -36,6 +37,7 @@ func NewPrinter(coll *carom.Collection) (*Printer, error) {
 			return nil, err
 		}
 	}
+	p.addSlots()
 	var err error
 	if p.f, err = tracefs.Follow(); err != nil {
 		return nil, err
@@ -90,26 +92,53 @@ func (p *Printer) lookAtSlots(other string) bool {
 	}
 	p.others[other] = time.Now()
 	before := len(p.functions)
+	p.addSlots()
+	return len(p.functions) > before
+}
+
+// addSlots notes the programs in the slots. Programs that count tail calls have variants there, with
+// the name of the program but an id and functions of their own.
+func (p *Printer) addSlots() {
+	names := map[ebpf.ProgramID]string{}
+	for name, prog := range p.coll.Programs {
+		names[prog.ID()] = name
+	}
 	for _, m := range p.coll.Maps {
 		if m.Type() != ebpf.ProgramArray {
 			continue
 		}
+		array, err := mapHandle(m)
+		if err != nil {
+			continue // it is closed
+		}
 		for i := range m.MaxEntries() {
-			var id ebpf.ProgramID
-			if m.Lookup(i, &id) != nil || p.known[id] {
+			var id, shown ebpf.ProgramID
+			if array.Lookup(i, &id) != nil || p.known[id] {
 				continue
 			}
 			prog, err := ebpf.NewProgramFromID(id)
 			if err != nil {
 				continue // it is gone
 			}
-			if info, err := prog.Info(); err == nil {
-				_ = p.add(prog, info.Name)
+			_ = m.Lookup(i, &shown)
+			name := names[shown]
+			if info, err := prog.Info(); err == nil && name == "" {
+				name = info.Name
 			}
+			_ = p.add(prog, name)
 			_ = prog.Close()
 		}
+		_ = array.Close()
 	}
-	return len(p.functions) > before
+}
+
+// mapHandle is another handle for a map, of the type that cilium/ebpf takes.
+func mapHandle(m *carom.Map) (*ebpf.Map, error) {
+	fd, err := unix.FcntlInt(uintptr(m.FD()), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return ebpf.NewMapFromFD(fd)
 }
 
 // Lost is how many events the trace buffer had no room for, of all programs on the machine.

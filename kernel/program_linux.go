@@ -23,6 +23,8 @@ type program struct {
 	attach ebpf.AttachType
 	facts  *facts      // nil when the spec is not known
 	pinned atomic.Bool // with its collection
+	// target is the variant for slots of a program that counts; nil for others.
+	target *ebpf.Program
 }
 
 func (p *program) Name() string                { return p.name }
@@ -30,10 +32,22 @@ func (p *program) ID() uint32                  { return p.id }
 func (p *program) Type() ebpf.ProgramType      { return p.p.Type() }
 func (p *program) AttachType() ebpf.AttachType { return p.attach }
 func (p *program) FD() int                     { return p.p.FD() }
-func (p *program) Close() error                { return wrap(p.p.Close()) }
 func (p *program) Pin(path string) error       { return wrap(p.p.Pin(path)) }
 func (p *program) Unpin() error                { return wrap(p.p.Unpin()) }
 func (p *program) IsPinned() bool              { return p.p.IsPinned() || p.pinned.Load() }
+
+// Close also closes the variant for slots.
+func (p *program) Close() error {
+	return errors.Join(wrap(p.p.Close()), wrap(p.target.Close()))
+}
+
+// forSlot is what goes into slots.
+func (p *program) forSlot() *ebpf.Program {
+	if p.target != nil {
+		return p.target
+	}
+	return p.p
+}
 
 // growth is how many bytes a program may add to a packet before BPF_PROG_TEST_RUN reports ENOSPC.
 const growth = 4096

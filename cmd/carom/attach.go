@@ -37,8 +37,8 @@ so other readers of trace_pipe lose nothing; only lines of this object's program
 Records of perf event arrays and ring buffers are decoded through the object's BTF.
 
 With --count-edges an instrumented copy of each program runs, which counts the tail calls that were
-taken, and those that were not with the reason. The counts come at the end. Programs that others put
-into slots meanwhile do not count themselves: calls of them are named without target, or missed.
+taken, and those that were not with the reason. The counts come at the end. A program that others put
+into a slot meanwhile is named by what the slot holds then; the calls that it makes are not seen.
 
 Ctrl-C detaches. While carom runs it holds the program arrays; they are emptied when it ends. With
 --pin DIR, maps, programs and attachments get files on bpffs, and all goes on after carom has ended.
@@ -117,7 +117,6 @@ type attachSession struct {
 	records  []*recordMap
 	printer  *kernel.Printer
 	stream   *stream
-	targets  map[string]bool // programs that were seen in slots
 }
 
 func attachObject(ctx context.Context, object string, f *attachFlags, direction string, out, errOut io.Writer) error {
@@ -149,7 +148,7 @@ func attachObject(ctx context.Context, object string, f *attachFlags, direction 
 	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	s := &attachSession{flags: f, targets: map[string]bool{}, stream: &stream{out: bufio.NewWriterSize(out, 64<<10), json: f.json}}
+	s := &attachSession{flags: f, stream: &stream{out: bufio.NewWriterSize(out, 64<<10), json: f.json}}
 	if err := s.load(spec, slots, settings); err != nil {
 		return errors.Join(err, s.close())
 	}
@@ -219,7 +218,7 @@ func (s *attachSession) attach(todo []attachment) error {
 		}
 	}
 	if s.flags.countEdges {
-		if err := errors.Join(s.noteTargets(), s.stream.counting()); err != nil {
+		if err := s.stream.counting(); err != nil {
 			return err
 		}
 	}

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/carom-bpf/carom"
-	"github.com/cilium/ebpf"
 )
 
 // edgeTotals are the tail calls of carom attach --count-edges, named as in carom run --json.
@@ -32,42 +30,7 @@ func (s *attachSession) edges() (*edgeTotals, error) {
 	if err := all.finish(s.coll, nil, &runFlags{engine: engineKernel, countEdges: true}); err != nil {
 		return nil, fmt.Errorf("read the counts of tail calls: %w", err)
 	}
-	if err := s.noteTargets(); err != nil {
-		return nil, err
-	}
-	for i := range all.Edges {
-		if e := &all.Edges[i]; !s.targets[e.To] {
-			e.To = ""
-		}
-	}
 	return &edgeTotals{true, all.Edges, all.Misses, all.Hops, all.Missed}, nil
-}
-
-// noteTargets adds the programs that are in slots now to the targets. A program that another process
-// put into a slot does not count itself; its call is then found by the entry when that runs again on
-// the same CPU, which is in no slot and so cannot be what was called.
-func (s *attachSession) noteTargets() error {
-	names := map[ebpf.ProgramID]string{}
-	for name, p := range s.coll.Programs {
-		names[p.ID()] = name
-	}
-	for name, m := range s.coll.Maps {
-		if m.Type() != ebpf.ProgramArray {
-			continue
-		}
-		for i := range m.MaxEntries() {
-			var id ebpf.ProgramID
-			if err := m.Lookup(i, &id); errors.Is(err, ebpf.ErrKeyNotExist) {
-				continue
-			} else if err != nil {
-				return fmt.Errorf("%s[%d]: %w", name, i, err)
-			}
-			if own, ok := names[id]; ok {
-				s.targets[own] = true
-			}
-		}
-	}
-	return nil
 }
 
 // counting says what --count-edges runs in the place of the object's programs.
@@ -86,11 +49,6 @@ func (s *stream) edges(e *edgeTotals) error {
 		return err
 	}
 	all := summary{Edges: slices.Clone(e.Edges), Misses: e.Misses}
-	for i := range all.Edges {
-		if c := &all.Edges[i]; c.To == "" {
-			c.To = "a program of others"
-		}
-	}
 	for _, t := range []*table{all.edgeTable(), all.missTable()} {
 		if err := t.write(s.out); err != nil {
 			return err
