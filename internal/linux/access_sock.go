@@ -117,7 +117,7 @@ func sockAddrRules(attach ebpf.AttachType, _ *Arch) *CtxRules {
 func address6(off int) []accessRule {
 	return []accessRule{
 		{off: off, end: off + 16, load: narrow, store: word, full: 4},
-		{off: off, end: off + 16, load: double, store: double, full: 4, fit: true},
+		{off: off, end: off + 16, load: double, store: double, fit: true},
 	}
 }
 
