@@ -44,6 +44,28 @@ func ALU(op uint8, w Width, dst, src *Scalar) {
 	dst.Sync()
 }
 
+// Fork reports whether Linux follows this operation twice: AND and OR with a constant, of a value
+// that is known to be either -1 or 0 in all bits or in the low 32 (maybe_fork_scalars). Compilers
+// make such values of comparisons by an arithmetic shift. If so, dst becomes -1, with which the
+// caller goes on, and zero, a copy of dst, becomes 0: the caller queues a state in which the
+// register is zero before the same instruction. It is to be asked before ALU; src is as there.
+func Fork(op uint8, dst, src, zero *Scalar) bool {
+	if op != isa.AND && op != isa.OR || src.Var.Mask != 0 {
+		return false
+	}
+	switch {
+	case dst.Smin == -1 && dst.Smax == 0:
+		zero.SetConst(0)
+		dst.SetConst(math.MaxUint64)
+	case dst.S32min == -1 && dst.S32max == 0:
+		zero.SetConst32(0)
+		dst.SetConst32(math.MaxUint32)
+	default:
+		return false
+	}
+	return true
+}
+
 // computable is is_safe_to_compute_dst_reg_range. The amount of a 32-bit shift must be constant
 // in its low half, yet below 32 as a 64-bit value.
 func computable(op uint8, w Width, src *Scalar) bool {

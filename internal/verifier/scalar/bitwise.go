@@ -116,12 +116,7 @@ func (s *Scalar) lsh32(n uint8) {
 func (s *Scalar) lsh64(n uint8) {
 	s.Smin, s.Smax = math.MinInt64, math.MaxInt64
 	if n == 32 {
-		if s.S32max >= 0 {
-			s.Smax = int64(s.S32max) << 32
-		}
-		if s.S32min >= 0 {
-			s.Smin = int64(s.S32min) << 32
-		}
+		s.Smin, s.Smax = int64(s.S32min)<<32, int64(s.S32max)<<32
 	}
 	if s.Umax > 1<<(63-n) {
 		s.Umin, s.Umax = 0, math.MaxUint64

@@ -7,47 +7,65 @@ import (
 	"github.com/carom-bpf/carom/internal/isa"
 )
 
-// A small verifier for the programs that randomProgram writes: one path, registers r0 and r6 to
-// r8, and forward jumps each of which has a landing place of its own, so that nothing is pruned.
+// A small verifier for the programs that randomProgram writes: registers r0 and r6 to r8, one
+// spilled slot, and forward jumps each of which has a landing place of its own.
 type machine struct {
-	code  []isa.Insn
-	regs  [9]Scalar
-	known [9]bool // the register is initialised
-	slot  Scalar  // what is spilled at fp-8
-
-	after map[int][9]Scalar    // the state after an instruction of the one path
-	edges map[[2]int][9]Scalar // the state on the taken way of an undecided jump
-	visit map[int]bool         // instructions reached
-	bugs  []string             // contradictions, as Linux reports them
+	code []isa.Insn
+	path
+	done    bool     // the path has ended
+	pending []path   // ways to be followed, the last one first
+	jumps   int      // jumps that were not decided
+	bugs    []string // contradictions, as Linux reports them
 }
 
-func run(code []isa.Insn) *machine {
-	m := &machine{code: code, after: map[int][9]Scalar{}, edges: map[[2]int][9]Scalar{}, visit: map[int]bool{}}
-	for pc := 0; ; {
-		m.visit[pc] = true
-		i := code[pc]
-		next := pc + 1
-		switch i.Class() {
-		case isa.ClassALU, isa.ClassALU64:
-			m.alu(i)
-			m.check(&m.regs[i.Dst], "alu")
-		case isa.ClassSTX:
-			m.slot = m.regs[i.Src]
-		case isa.ClassLDX:
-			m.load(i)
+// path is a state: what is known before the instruction at pc, reached from the one at from.
+type path struct {
+	from, pc int
+	regs     [9]Scalar
+	slot     Scalar // what is spilled at fp-8
+}
+
+// step executes one instruction.
+func (m *machine) step() {
+	i := m.code[m.pc]
+	next := m.pc + 1
+	switch i.Class() {
+	case isa.ClassALU, isa.ClassALU64:
+		m.alu(i)
+		m.check(&m.regs[i.Dst], "alu")
+	case isa.ClassSTX:
+		m.slot = m.regs[i.Src]
+	case isa.ClassLDX:
+		m.load(i)
+	default:
+		switch i.Op {
+		case isa.ClassJMP | isa.EXIT:
+			m.done = true
+		case isa.ClassJMP | isa.CALL:
+			m.regs[0].SetUnknown()
 		default:
-			if i.Op == isa.ClassJMP|isa.EXIT {
-				return m
-			}
-			if i.Op == isa.ClassJMP|isa.CALL {
-				m.regs[0].SetUnknown()
-				break
-			}
-			next = m.jump(pc, i)
+			next = m.jump(i)
 		}
-		m.after[pc] = m.regs
-		pc = next
 	}
+	m.from, m.pc = m.pc, next
+}
+
+// pop goes on with the way that was queued last.
+func (m *machine) pop() bool {
+	n := len(m.pending)
+	if n == 0 {
+		return false
+	}
+	m.path, m.pending, m.done = m.pending[n-1], m.pending[:n-1], false
+	return true
+}
+
+// push queues a copy of the state before the instruction at to and returns its registers.
+func (m *machine) push(to int) *[9]Scalar {
+	next := m.path
+	next.from, next.pc = m.pc, to
+	m.pending = append(m.pending, next)
+	return &m.pending[len(m.pending)-1].regs
 }
 
 func (m *machine) check(s *Scalar, where string) {
@@ -57,7 +75,7 @@ func (m *machine) check(s *Scalar, where string) {
 	}
 }
 
-func (m *machine) width(i isa.Insn) Width {
+func width(i isa.Insn) Width {
 	if i.Class() == isa.ClassALU || i.Class() == isa.ClassJMP32 {
 		return W32
 	}
@@ -65,20 +83,23 @@ func (m *machine) width(i isa.Insn) Width {
 }
 
 func (m *machine) alu(i isa.Insn) {
-	w, op := m.width(i), i.Op&0xf0
+	w, op := width(i), i.Op&0xf0
 	dst, src := &m.regs[i.Dst], &m.regs[i.Src]
 	if i.Op&isa.SrcReg == 0 {
 		imm := Const(uint64(int64(i.Imm)))
 		src = &imm
 	}
-	if op == isa.MOV && i.Off != 0 {
+	switch {
+	case op == isa.MOV && i.Off != 0:
 		*dst = *src
 		dst.MovSX(w, int(i.Off/8))
 		return
-	}
-	if op == isa.END {
+	case op == isa.END:
 		End(i.Op, i.Imm, dst)
 		return
+	}
+	if zero := *dst; Fork(op, dst, src, &zero) {
+		m.push(m.pc)[i.Dst] = zero
 	}
 	ALU(op, w, dst, src)
 }
@@ -94,53 +115,34 @@ func (m *machine) load(i isa.Insn) {
 	}
 }
 
-func (m *machine) jump(pc int, i isa.Insn) int {
-	w, op := m.width(i), i.Op&0xf0
-	target := pc + 1 + int(i.Off)
+func (m *machine) jump(i isa.Insn) int {
+	w, op := width(i), i.Op&0xf0
+	target := m.pc + 1 + int(i.Off)
+	imm := Const(uint64(int64(i.Imm)))
 	a, b := &m.regs[i.Dst], &m.regs[i.Src]
-	var immFalse Scalar
 	if i.Op&isa.SrcReg == 0 {
-		immFalse = Const(uint64(int64(i.Imm)))
-		b = &immFalse
+		b = &imm
 	}
 	switch Branch(op, w, a, b) {
 	case Taken:
-		m.edgeless(pc)
 		return target
 	case NotTaken:
-		return pc + 1
+		return m.pc + 1
 	}
-	if b == &immFalse {
-		taken, immTrue := *a, immFalse
-		Refine(RevOp(op), w, a, b)
-		Refine(op, w, &taken, &immTrue)
-		m.check(&taken, "true_reg1")
-		m.check(&immTrue, "true_reg2")
-		m.check(a, "false_reg1")
-		m.check(b, "false_reg2")
-		m.edge(pc, target, i.Dst, taken, i.Dst, taken)
-		return pc + 1
+	m.jumps++
+	immTaken := imm
+	taken := m.push(target)
+	ta, tb := &taken[i.Dst], &taken[i.Src]
+	if b == &imm {
+		tb = &immTaken
 	}
-	was := m.regs
 	Refine(RevOp(op), w, a, b)
-	ta, tb := &was[i.Dst], &was[i.Src]
 	Refine(op, w, ta, tb)
 	m.check(ta, "true_reg1")
 	m.check(tb, "true_reg2")
 	m.check(a, "false_reg1")
 	m.check(b, "false_reg2")
-	m.edge(pc, target, i.Dst, *ta, i.Src, *tb)
-	return pc + 1
-}
-
-func (m *machine) edgeless(int) {}
-
-func (m *machine) edge(pc, target int, ra uint8, a Scalar, rb uint8, b Scalar) {
-	regs := m.regs
-	regs[ra] = a
-	regs[rb] = b
-	m.edges[[2]int{pc, target}] = regs
-	m.visit[target], m.visit[target+1] = true, true
+	return m.pc + 1
 }
 
 // Building blocks of random programs.
