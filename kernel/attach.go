@@ -190,12 +190,22 @@ func AttachXDP(p *carom.Program, iface string, mode XDPMode) (*Attachment, error
 	return h.attach(p, target, func() (attached, error) { return attachXDP(p, iface, mode) })
 }
 
-// AttachTC runs p on packets of the interface through tcx, which needs Linux 6.6. It runs before
-// filters of the clsact qdisc.
+// AttachTC runs p on packets of the interface through tcx, before filters of the clsact qdisc. Where
+// tcx is missing, before Linux 6.6, it makes such a filter with direct action, behind those that are
+// there, and adds the qdisc if there is none. Close removes the filter, and the qdisc if this
+// attachment added it and no other filter is left; so close attachments in reverse order. Unlike tcx,
+// a filter stays when the process ends without Close, and cannot be pinned.
 func AttachTC(p *carom.Program, iface string, dir Direction) (*Attachment, error) {
 	h := hook{"tcx", []ebpf.ProgramType{ebpf.SchedCLS}}
 	target := fmt.Sprintf("interface %s (tcx %s)", iface, dir)
-	return h.attach(p, target, func() (attached, error) { return attachTC(p, iface, dir) })
+	a, err := h.attach(p, target, func() (attached, error) { return attachTC(p, iface, dir) })
+	if err != nil {
+		return nil, err
+	}
+	if other, ok := a.link.(interface{ hook() string }); ok {
+		a.target = fmt.Sprintf("interface %s (%s %s)", iface, other.hook(), dir)
+	}
+	return a, nil
 }
 
 // AttachCgroup runs p for the processes of a cgroup, a directory of a cgroup v2 file system, and

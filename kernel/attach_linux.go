@@ -116,23 +116,28 @@ func attachXDP(p *carom.Program, iface string, mode XDPMode) (attached, error) {
 	})
 }
 
+// attachTC attaches through tcx and, where the kernel has none, through a filter of clsact.
 func attachTC(p *carom.Program, iface string, dir Direction) (attached, error) {
 	i, err := findInterface(iface)
 	if err != nil {
 		return nil, err
 	}
+	l, err := attachTCX(p, i.Index, dir)
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return attachClsact(p, i.Index, dir)
+	}
+	return l, failed(err, map[error]string{
+		unix.EINVAL: fmt.Sprintf("it was loaded for %s", p.AttachType()),
+	})
+}
+
+func attachTCX(p *carom.Program, index int, dir Direction) (attached, error) {
 	at := ebpf.AttachTCXIngress
 	if dir == Egress {
 		at = ebpf.AttachTCXEgress
 	}
-	l, err := create(p, func(prog *ebpf.Program) (link.Link, error) {
-		return link.AttachTCX(link.TCXOptions{Interface: i.Index, Program: prog, Attach: at})
-	})
-	if errors.Is(err, ebpf.ErrNotSupported) {
-		return nil, missing("tcx needs Linux 6.6 with CONFIG_NET_XGRESS")
-	}
-	return l, failed(err, map[error]string{
-		unix.EINVAL: fmt.Sprintf("it was loaded for %s", p.AttachType()),
+	return create(p, func(prog *ebpf.Program) (link.Link, error) {
+		return link.AttachTCX(link.TCXOptions{Interface: index, Program: prog, Attach: at})
 	})
 }
 
