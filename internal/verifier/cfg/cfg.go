@@ -77,7 +77,6 @@ const (
 	JumpPoint                      // reached other than from the slot before; history is kept
 	Checkpoint                     // a state is always saved here
 	CallsCallback                  // calls a function that runs a callback before it returns
-	JumpTarget                     // some jump leads here
 	Fastcall                       // spill or fill around a call that keeps its registers
 )
 
@@ -120,12 +119,7 @@ type Graph struct {
 	// It is nil when no call has any.
 	FastcallSpills []uint8
 
-	// Succ has the successors of every instruction in its frame: the slots that may be executed
-	// after it, None where there is no first or second one. A call leads to the instruction
-	// after it, a tail call also to the exit of its subprogram, because the program that runs
-	// instead returns to the caller.
-	Succ [][2]int32
-
+	succ     [][2]int32
 	backEdge bool
 }
 

@@ -37,7 +37,8 @@ func (a *analysis) findFastcalls() {
 }
 
 // findFastcall marks the pairs of spill and fill around the call at slot n, from the inside to
-// the outside; their stack offsets grow from the lowest on.
+// the outside; their stack offsets grow from the lowest on. Linux 6.18 does not ask whether a
+// jump leads between them; newer releases of 6.12 do.
 func (a *analysis) findFastcall(sub *Subprog, n int, lowest int16) {
 	c := a.callee(a.Insns[n])
 	if !c.Known {
@@ -52,10 +53,6 @@ func (a *analysis) findFastcall(sub *Subprog, n int, lowest int16) {
 	for ; pairs < 6; pairs, off = pairs+1, off+8 {
 		first, last := n-pairs-1, n+pairs+1
 		if first < 0 || last >= len(a.Insns) {
-			break
-		}
-		// A pattern runs as a whole only if nothing jumps past its first spill.
-		if a.Has(first+1, JumpTarget) || a.Has(last, JumpTarget) {
 			break
 		}
 		spill, fill := a.Insns[first], a.Insns[last]
@@ -113,7 +110,8 @@ func (f *FastcallStack) Pattern(subprog, slot int) bool {
 }
 
 // Depth gives the bytes of stack that a subprogram takes when the spills that nothing needs
-// are removed; deepest is what it takes with them.
+// are removed; deepest is what it takes with them. It decides only about limits: a machine that
+// does not remove the spills needs the room.
 func (f *FastcallStack) Depth(subprog, deepest int) int {
 	sub := &f.g.Subprogs[subprog]
 	if sub.keepFastcall || f.off[subprog] == math.MinInt16 || f.g.FastcallSpills == nil {

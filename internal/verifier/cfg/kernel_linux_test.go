@@ -49,7 +49,7 @@ func ask(t testing.TB, insns []isa.Insn, funcs *btfFuncs, logSize int) linuxVerd
 	put32(4, uint32(len(insns)))
 	put64(8, address(code))
 	put64(16, address(license))
-	put32(24, 2) // log level
+	put32(24, 6) // log level
 	put32(28, uint32(len(log)))
 	put64(32, address(log))
 	if funcs != nil {
@@ -221,5 +221,19 @@ func TestOpcodesAreThoseOfLinux(t *testing.T) {
 			insns[1].Op = 0x95
 		}
 		judge(t, cfg.Input{Insns: insns, Helper: callees}, nil)
+	}
+}
+
+func TestLinuxHasTheSameStackDepth(t *testing.T) {
+	needKernel(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("other architectures inline other helpers")
+	}
+	for _, c := range fastcalls {
+		v := ask(t, assemble(t, c.text), nil, 1<<20)
+		m := regexp.MustCompile(`(?m)^stack depth (\d+)$`).FindStringSubmatch(v.log)
+		if m == nil || m[1] != strconv.Itoa(c.depth) {
+			t.Errorf("%s: Linux says %v %q %v, want stack depth %d", c.name, v.errno, v.last, m, c.depth)
+		}
 	}
 }

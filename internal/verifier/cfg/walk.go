@@ -70,7 +70,7 @@ func (a *analysis) push(t, w int32, edge uint8) (pushed bool, err *reject.Error)
 			"jump out of range from insn %d to %d", t, w)
 	}
 	if edge == branch {
-		a.Marks[w] |= Prune | JumpPoint | JumpTarget
+		a.Marks[w] |= Prune | JumpPoint
 	}
 	switch {
 	case a.state[w] == 0:
@@ -111,7 +111,7 @@ func (a *analysis) visit(t int32) (pushed bool, err *reject.Error) {
 		if pushed, err = a.push(t, to, fallThrough); pushed || err != nil {
 			return pushed, err
 		}
-		a.Marks[to] |= Prune | JumpPoint | JumpTarget
+		a.Marks[to] |= Prune | JumpPoint
 		return false, nil
 	}
 	a.Marks[t] |= Prune
