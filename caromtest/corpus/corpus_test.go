@@ -32,3 +32,5 @@ func TestTargets(t *testing.T) { caromtest.Run(t, corpus.Targets()...) }
 func TestStorage(t *testing.T) { caromtest.Run(t, corpus.Storage()...) }
 
 func TestSockets(t *testing.T) { caromtest.Run(t, corpus.Sockets()...) }
+
+func TestOutput(t *testing.T) { caromtest.Run(t, corpus.Output()...) }

@@ -17,9 +17,10 @@ import (
 
 // Reasons for leaving an engine out.
 const (
-	noVerifier = "this engine does not verify programs"
-	twoArrays  = "counters need to know the array of each tail call, and here one call uses two"
-	apart      = "programs that are loaded apart have counters apart, so their tail calls to each other are not seen"
+	noVerifier   = "this engine does not verify programs"
+	onlyVerified = "only a verifier knows how far a program reads"
+	twoArrays    = "counters need to know the array of each tail call, and here one call uses two"
+	apart        = "programs that are loaded apart have counters apart, so their tail calls to each other are not seen"
 )
 
 // uncounted leaves out the comparison of tail-call counts.

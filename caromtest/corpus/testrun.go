@@ -14,7 +14,8 @@ import (
 func TestRun() []ct.Case {
 	cases := packetSizes()
 	cases = append(cases, skbContexts(), xdpContexts())
-	return append(cases, otherTypes()...)
+	cases = append(cases, otherTypes()...)
+	return append(cases, xdpTooLong(), syscallContexts(), shortSyscallContexts(), notRun())
 }
 
 // sized is a packet of n bytes whose ethertype is IPv4's.
@@ -63,6 +64,12 @@ func packetSizes() []ct.Case {
 			{14, 0, ct.EINVAL}, {34, 0, 0}, {64, 0, 0}, {65, 1, 0},
 		}},
 		// What does not fit into one page goes to fragments, which these programs do not see.
+		{"cgroup skb egress", ebpf.CGroupSKB, ebpf.AttachCGroupInetEgress, lowBit, []size{
+			{14, 0, ct.EINVAL}, {33, 0, ct.EINVAL}, {34, 0, 0}, {3712, 0, 0}, {3713, 0, ct.EINVAL},
+		}},
+		{"lwt in", ebpf.LWTIn, 0, skbLen, []size{{14, 0, ct.EINVAL}, {33, 0, ct.EINVAL}, {34, 20, 0}, {3712, 3698, 0}, {3713, 0, ct.EINVAL}}},
+		{"lwt out", ebpf.LWTOut, 0, skbLen, []size{{33, 0, ct.EINVAL}, {34, 20, 0}}},
+		{"lwt xmit", ebpf.LWTXmit, 0, skbLen, []size{{14, 0, ct.EINVAL}, {33, 0, ct.EINVAL}, {34, 20, 0}, {3713, 0, ct.EINVAL}}},
 		{"xdp", ebpf.XDP, 0, xdpLen, []size{
 			{14, 14, 0}, {15, 15, 0}, {64, 64, 0}, {1514, 1514, 0}, {3520, 3520, 0}, {3521, 3520, 0}, {7000, 3520, 0},
 		}},
@@ -72,7 +79,7 @@ func packetSizes() []ct.Case {
 			w := &ct.Want{Return: s.ret, Errno: s.errno}
 			if s.errno == 0 {
 				w.Data = sized(s.n)
-				if kind.t == ebpf.SocketFilter || kind.t == ebpf.CGroupSKB {
+				if kind.t != ebpf.SchedCLS && kind.t != ebpf.SchedACT && kind.t != ebpf.XDP {
 					clear(w.Data[:14]) // the link header was taken off and comes back empty
 				}
 			}
@@ -194,6 +201,80 @@ func otherTypes() []ct.Case {
 	few := tp
 	few.Name = "context/raw tracepoint with too few arguments"
 	few.Steps = []ct.Step{{Context: contextOf(8), Want: &ct.Want{Errno: ct.EINVAL}}}
-	few.Skip = map[string]string{interpreter: "only a verifier knows how far a program reads"}
+	few.Skip = map[string]string{interpreter: onlyVerified}
 	return []ct.Case{tp, few}
+}
+
+// xdpTooLong: what does not fit into a page and 17 fragments.
+func xdpTooLong() ct.Case {
+	c := ct.Case{Name: "packet sizes/xdp past the limit", Type: ebpf.XDP, Prog: "entry", Asm: map[string]string{"entry": "r0 = 2\nexit"}}
+	for _, s := range []struct {
+		n     int
+		errno ct.Errno
+	}{
+		{3520 + 4096, 0}, {3520 + 16*4096, 0}, {3520 + 17*4096, 0}, {3520 + 17*4096 + 1, linux.ENOMEM}, {1 << 20, linux.ENOMEM},
+	} {
+		w := &ct.Want{Return: 2, Errno: s.errno}
+		if s.errno == 0 {
+			w.Data = sized(s.n)
+		}
+		c.Steps = append(c.Steps, ct.Step{Name: sprint("%d bytes", s.n), Data: sized(s.n), Want: w})
+	}
+	return c
+}
+
+// readsAndWrites is a syscall program that needs a context of 8 bytes.
+func readsAndWrites(name string, steps ...ct.Step) ct.Case {
+	return ct.Case{
+		Name: "context/syscall" + name, Type: ebpf.Syscall, Prog: "entry",
+		Asm: map[string]string{"entry": "r2 = *(u32 *)(r1 +0)\nr2 += 1\n*(u32 *)(r1 +4) = r2\nr0 = r2\nexit"},
+		Prepare: func(spec *ebpf.CollectionSpec) error {
+			spec.Programs["entry"].Flags = 1 << 4 // BPF_F_SLEEPABLE
+			return nil
+		},
+		Steps: steps,
+	}
+}
+
+// syscallContexts have up to 64 KiB - 1, and come back.
+func syscallContexts() ct.Case {
+	ran := func(size int) ct.Step {
+		return ct.Step{
+			Name: sprint("%d bytes", size), Context: contextOf(size, field{0, 7}), ContextOut: true,
+			Want: &ct.Want{Return: 8, Context: contextOf(size, field{0, 7}, field{4, 8})},
+		}
+	}
+	refused := &ct.Want{Errno: ct.EINVAL}
+	return readsAndWrites("", ran(8), ran(100), ran(65535),
+		ct.Step{Name: "too long", Context: contextOf(65536), Want: refused},
+		ct.Step{Name: "data", Context: contextOf(8), Data: sized(14), Want: refused},
+		ct.Step{Name: "repeat", Context: contextOf(8), Repeat: 2, Want: refused})
+}
+
+func shortSyscallContexts() ct.Case {
+	refused := &ct.Want{Errno: ct.EINVAL}
+	c := readsAndWrites(" too short", ct.Step{Name: "none", Want: refused}, ct.Step{Name: "7 bytes", Context: contextOf(7), Want: refused})
+	c.Skip = map[string]string{interpreter: onlyVerified}
+	return c
+}
+
+// notRun are types that BPF_PROG_TEST_RUN does not take.
+func notRun() ct.Case {
+	c := ct.Case{Name: "types that do not run on their own", Asm: map[string]string{}, Data: sized(64)}
+	types := map[string]*ebpf.ProgramSpec{
+		"connect4":   {Type: ebpf.CGroupSockAddr, AttachType: ebpf.AttachCGroupInet4Connect},
+		"sock_ops":   {Type: ebpf.SockOps},
+		"cgroup_dev": {Type: ebpf.CGroupDevice},
+	}
+	for _, name := range []string{"connect4", "sock_ops", "cgroup_dev"} {
+		c.Asm[name] = "r0 = 1\nexit"
+		c.Steps = append(c.Steps, ct.Step{Name: name, Prog: name, Want: &ct.Want{Errno: linux.ENOTSUPP}})
+	}
+	c.Prepare = func(spec *ebpf.CollectionSpec) error {
+		for name, p := range spec.Programs {
+			p.Type, p.AttachType = types[name].Type, types[name].AttachType
+		}
+		return nil
+	}
+	return c
 }
