@@ -36,17 +36,29 @@ func (t *HelperTable) Proto(id uint32) *Proto {
 	return t.rows[id]
 }
 
+// tableKey is what a table depends on.
+type tableKey struct {
+	scope   HelperScope
+	release Release
+	lacks   Feature
+}
+
 // helperTables keeps a table for each scope that was asked for.
 type helperTables struct {
 	sets   map[string]*helperSet
 	byType map[ebpf.ProgramType]*helperSet
-	known  map[string]bool // targets that make a difference
-	made   sync.Map        // HelperScope to *HelperTable
+	known  map[string]bool           // targets that make a difference
+	older  map[string][]helperChange // by set
+	made   sync.Map                  // tableKey to *HelperTable
 }
 
 var tables = sync.OnceValue(func() *helperTables {
 	t := &helperTables{
 		sets: map[string]*helperSet{}, byType: map[ebpf.ProgramType]*helperSet{}, known: map[string]bool{},
+		older: map[string][]helperChange{},
+	}
+	for _, c := range helperChanges() {
+		t.older[c.set] = append(t.older[c.set], c)
 	}
 	all := helperSets()
 	for i := range all {
@@ -64,9 +76,12 @@ var tables = sync.OnceValue(func() *helperTables {
 	return t
 })
 
-// Helpers returns the helpers for programs of this scope. The table is empty for types that
-// Linux 6.18 does not have.
-func Helpers(scope HelperScope) *HelperTable {
+// Helpers returns the helpers for programs of this scope in Linux 6.18. The table is empty for
+// types that it does not have.
+func Helpers(scope HelperScope) *HelperTable { return Linux618().Helpers(scope) }
+
+// Helpers returns the helpers for programs of this scope.
+func (p Profile) Helpers(scope HelperScope) *HelperTable {
 	t := tables()
 	if !t.known[scope.To] {
 		scope.To, _, _ = strings.Cut(scope.To, ":") // "ops:member" counts as "ops"
@@ -74,14 +89,20 @@ func Helpers(scope HelperScope) *HelperTable {
 	if !t.known[scope.To] {
 		scope.To = ""
 	}
-	if have, ok := t.made.Load(scope); ok {
+	key := tableKey{scope, p.Release, p.Lacks}
+	if have, ok := t.made.Load(key); ok {
 		return have.(*HelperTable)
 	}
 	table := new(HelperTable)
-	if set := t.byType[scope.Type]; set != nil {
-		t.fill(table, set, scope)
+	if set := t.byType[scope.Type]; set != nil && p.HasProgramType(scope.Type) {
+		t.fill(table, set, key)
 	}
-	have, _ := t.made.LoadOrStore(scope, table)
+	for id, row := range table.rows {
+		if row != nil && (uint32(id) > p.LastHelper() || row.Needs&p.Lacks != 0) {
+			table.rows[id] = nil
+		}
+	}
+	have, _ := t.made.LoadOrStore(key, table)
 	return have.(*HelperTable)
 }
 
@@ -93,14 +114,19 @@ func HelperFor(t ebpf.ProgramType, attach ebpf.AttachType, flags, id uint32) (*P
 	return p, p != nil
 }
 
-func (t *helperTables) fill(table *HelperTable, set *helperSet, scope HelperScope) {
+func (t *helperTables) fill(table *HelperTable, set *helperSet, key tableKey) {
 	for _, name := range set.of {
-		t.fill(table, t.sets[name], scope)
+		t.fill(table, t.sets[name], key)
 	}
 	table.apply(set.add, set.drop)
 	for i := range set.when {
-		if c := &set.when[i]; c.matches(scope) {
+		if c := &set.when[i]; c.matches(key.scope) {
 			table.apply(c.add, c.drop)
+		}
+	}
+	for _, c := range t.older[set.name] {
+		if key.release < c.before && (key.scope.Sleepable || !c.sleepable) {
+			table.apply(c.had, c.lacked)
 		}
 	}
 }
