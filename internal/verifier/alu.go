@@ -55,7 +55,7 @@ func (v *verifier) unary(in isa.Insn, op uint8) *reject.Error {
 	dst := &v.state.regs()[in.Dst]
 	if op == isa.NEG && dst.Type == ScalarValue {
 		zero := scalar.Const(0)
-		scalar.ALU(isa.NEG, in.Class() == isa.ClassALU64, &dst.Scalar, &zero)
+		scalar.ALU(isa.NEG, width(in.Class() == isa.ClassALU64), &dst.Scalar, &zero)
 		dst.clearID()
 		return nil
 	}
@@ -179,7 +179,7 @@ func (v *verifier) moveNarrow(in isa.Insn, dst, src *reg) {
 		}
 	}
 	dst.Subreg = int32(v.insn) + 1
-	dst.Scalar.ZeroExtend32()
+	dst.Scalar.Mov(scalar.W32)
 }
 
 // binary interprets an operation with two operands.
@@ -265,7 +265,7 @@ func (v *verifier) scalarMath(in isa.Insn, op uint8, dst, src *reg, imm bool) {
 	plus, isConst := src.Var.Value, src.Var.IsConst()
 	self := !imm && in.Src == in.Dst
 	operand := src.Scalar
-	scalar.ALU(aluOp(op, in.Off), wide, &dst.Scalar, &operand)
+	scalar.ALU(op, width(wide), &dst.Scalar, &operand)
 	dst.Subreg = 0
 	if !wide {
 		dst.Subreg = int32(v.insn) + 1
@@ -281,10 +281,6 @@ func (v *verifier) scalarMath(in isa.Insn, op uint8, dst, src *reg, imm bool) {
 	dst.ID |= addConst
 	dst.Off = int32(plus)
 }
-
-// aluOp is the operation as package scalar names it: signed division and remainder of which
-// nothing is known are told apart by the offset of the instruction only.
-func aluOp(op uint8, _ int16) uint8 { return op }
 
 // pointerMath computes ptr op off into the destination (adjust_ptr_min_max_vals). off is not
 // the destination.

@@ -26,7 +26,7 @@ func (v *verifier) branch(in isa.Insn) *reject.Error {
 		return err
 	}
 	jmp32 := in.Class() == isa.ClassJMP32
-	if taken := branchTaken(dst, src, op, jmp32); taken != scalar.Maybe {
+	if taken := branchTaken(dst, src, op, jmp32); taken != scalar.Undecided {
 		return v.oneWay(in, dst, src, taken)
 	}
 	return v.split(in, op, dst, src, jmp32)
@@ -86,7 +86,7 @@ func (v *verifier) operands(in isa.Insn) (dst, src *reg, err *reject.Error) {
 }
 
 // oneWay follows a jump whose outcome is known.
-func (v *verifier) oneWay(in isa.Insn, dst, src *reg, taken scalar.Outcome) *reject.Error {
+func (v *verifier) oneWay(in isa.Insn, dst, src *reg, taken scalar.Decision) *reject.Error {
 	if dst.Type == ScalarValue {
 		if err := v.markPrecise(int(in.Dst)); err != nil {
 			return err
@@ -153,29 +153,53 @@ func (v *verifier) split(in isa.Insn, op uint8, dst, src *reg, jmp32 bool) *reje
 
 // refineBoth narrows both operands on both ways (reg_set_min_max).
 func refineBoth(op uint8, jmp32 bool, dst, src, otherDst, otherSrc *reg) {
-	if dst == src { // the same register: nothing is learned of it
-		return
+	w := width(!jmp32)
+	if dst == src {
+		// Linux narrows the register against itself; what comes of it is contradictory or the same.
+		there, here := *otherSrc, *src
+		scalar.Refine(op, w, &otherDst.Scalar, &there.Scalar)
+		scalar.Refine(scalar.RevOp(op), w, &dst.Scalar, &here.Scalar)
+	} else {
+		scalar.Refine(op, w, &otherDst.Scalar, &otherSrc.Scalar)
+		scalar.Refine(scalar.RevOp(op), w, &dst.Scalar, &src.Scalar)
 	}
-	scalar.Refine(op, jmp32, scalar.Taken, &otherDst.Scalar, &otherSrc.Scalar)
-	scalar.Refine(op, jmp32, scalar.NotTaken, &dst.Scalar, &src.Scalar)
+	for _, r := range [...]*reg{otherDst, otherSrc, dst, src} {
+		r.sane()
+	}
+}
+
+// sane forgets the ranges of a scalar that contradict each other, which happens on ways that
+// cannot be gone (reg_bounds_sanity_check).
+func (r *reg) sane() {
+	if r.Scalar.Check() != "" {
+		r.Scalar.ResetBounds()
+	}
+}
+
+// width is the width of an operation for package scalar.
+func width(wide bool) scalar.Width {
+	if wide {
+		return scalar.W64
+	}
+	return scalar.W32
 }
 
 // branchTaken says where a comparison leads (is_branch_taken).
-func branchTaken(a, b *reg, op uint8, jmp32 bool) scalar.Outcome {
+func branchTaken(a, b *reg, op uint8, jmp32 bool) scalar.Decision {
 	if a.Type.isAnyPacket() && b.Type.isAnyPacket() && !jmp32 {
 		return packetBranchTaken(a, b, op)
 	}
 	if a.Type == ScalarValue && b.Type == ScalarValue {
-		return scalar.Branch(op, jmp32, &a.Scalar, &b.Scalar)
+		return scalar.Branch(op, width(!jmp32), &a.Scalar, &b.Scalar)
 	}
 	if jmp32 {
-		return scalar.Maybe
+		return scalar.Undecided
 	}
 	if !b.isConst() {
-		a, b, op = b, a, scalar.Flip(op)
+		a, b, op = b, a, scalar.FlipOp(op)
 	}
 	if !b.isConst() || !a.notNull() || b.Var.Value != 0 {
-		return scalar.Maybe
+		return scalar.Undecided
 	}
 	switch op {
 	case isa.JEQ:
@@ -183,20 +207,20 @@ func branchTaken(a, b *reg, op uint8, jmp32 bool) scalar.Outcome {
 	case isa.JNE:
 		return scalar.Taken
 	}
-	return scalar.Maybe
+	return scalar.Undecided
 }
 
 // packetBranchTaken uses what an earlier comparison with the packet's end has shown.
-func packetBranchTaken(a, b *reg, op uint8) scalar.Outcome {
+func packetBranchTaken(a, b *reg, op uint8) scalar.Decision {
 	pkt := a
 	switch {
 	case b.Type == PtrToPacketEnd:
 	case a.Type == PtrToPacketEnd:
-		pkt, op = b, scalar.Flip(op)
+		pkt, op = b, scalar.FlipOp(op)
 	default:
-		return scalar.Maybe
+		return scalar.Undecided
 	}
-	is := func(yes bool) scalar.Outcome {
+	is := func(yes bool) scalar.Decision {
 		if yes {
 			return scalar.Taken
 		}
@@ -209,7 +233,7 @@ func packetBranchTaken(a, b *reg, op uint8) scalar.Outcome {
 	case op == isa.JLT || op == isa.JGE:
 		return is(op == isa.JGE)
 	}
-	return scalar.Maybe
+	return scalar.Undecided
 }
 
 // notNull says that a pointer is certainly not NULL (reg_not_null).
@@ -322,7 +346,7 @@ func (v *verifier) comparePackets(in isa.Insn, op uint8, dst, src *reg, other *s
 	switch {
 	case packetAgainstEnd(dst, src):
 	case packetAgainstEnd(src, dst):
-		pktN, op = int(in.Src), scalar.Flip(op)
+		pktN, op = int(in.Src), scalar.FlipOp(op)
 	default:
 		return
 	}

@@ -1,5 +1,7 @@
 package verifier
 
+import "github.com/carom-bpf/carom/internal/linux"
+
 // RegType is the kind of value in a register or spilled slot: a base kind and flags (enum
 // bpf_reg_type and bpf_type_flag, include/linux/bpf.h).
 type RegType uint32
@@ -31,20 +33,18 @@ const (
 	numRegTypes
 )
 
-// Flags of a kind.
+// Flags of a kind, with the bits that package linux gives them in prototypes.
 const (
-	MaybeNull  RegType = 1 << (8 + iota) // may be NULL until the program has compared it
-	MemRdonly                            // points to memory that is not written
-	MemRingbuf                           // a reserved ring buffer record
-	MemUser                              // an address of user space
-	MemPercpu
-	ObjRelease
-	PtrUntrusted
-	MemUninit
-	MemAlloc
-	PtrTrusted
-	MemRCU
-	NonOwnRef
+	MaybeNull    = RegType(linux.PtrMaybeNull) // may be NULL until the program has compared it
+	MemRdonly    = RegType(linux.MemRdonly)    // points to memory that is not written
+	MemRingbuf   = RegType(linux.MemRingbuf)   // a reserved ring buffer record
+	MemUser      = RegType(linux.MemUser)      // an address of user space
+	MemPercpu    = RegType(linux.MemPercpu)
+	PtrUntrusted = RegType(linux.PtrUntrusted)
+	MemAlloc     = RegType(linux.MemAlloc)
+	PtrTrusted   = RegType(linux.PtrTrusted)
+	MemRCU       = RegType(linux.MemRcu)
+	NonOwnRef    = RegType(linux.NonOwnRef)
 
 	baseMask RegType = 0xff
 )

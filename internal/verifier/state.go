@@ -103,14 +103,16 @@ type state struct {
 	first    int // first instruction executed since the parent
 	last     int // last instruction executed before the next state was saved
 
-	usedAsLoopEntry bool
-	inSleepable     bool
-	mayGoto         int // times may_goto was taken
-	cleaned         bool
-	refs            []reference
-	refsGen         uint32
-	locks           held
-	callbackUnroll  uint32
+	depth int // states that were saved on the way
+	savedState
+
+	inSleepable    bool
+	mayGoto        int // times may_goto was taken
+	cleaned        bool
+	refs           []reference
+	refsGen        uint32
+	locks          held
+	callbackUnroll uint32
 }
 
 // reference is a resource that the program must release (struct bpf_reference_state).

@@ -57,18 +57,20 @@ type SubprogStats struct {
 
 // verifier is one verification.
 type verifier struct {
-	prog    *Program
-	opts    *Options
-	profile *linux.Profile
-	insns   []isa.Insn
-	graph   *cfg.Graph
-	live    *liveness.Tracker
-	pool    pool
-	log     *logger // nil for none
+	prog     *Program
+	opts     *Options
+	profile  *linux.Profile
+	insns    []isa.Insn
+	graph    *cfg.Graph
+	live     *liveness.Tracker
+	chain    liveness.Chain
+	fastcall *cfg.FastcallStack
+	pool     pool
+	log      *logger // nil for none
 
 	state   *state
 	pending []pending
-	saved   [][]*state // by instruction, newest first
+	saved   [][]*state // by instruction and call, newest last
 	aux     []insnAux
 	subs    []subprog
 
@@ -86,16 +88,25 @@ type verifier struct {
 	scratchedSlots uint64
 	global         int // the global function being verified on its own, -1 for the main program
 	maxCtxOff      uint32
+	prune          pruner
 	idmap          idMap
 	backtrack      backtrack
 	fakeA, fakeB   reg
+	deepest        int // bytes of the deepest chain of calls
+
+	// Tables of the program's type, and what its flags say.
+	ctx       *linux.CtxRules
+	socks     [numRegTypes]*linux.CtxRules // rules of socket structures, made when needed
+	helpers   *linux.HelperTable
+	packet    linux.PacketRights
+	strict    bool // every access must be aligned
+	sleepable bool
 }
 
 // pending is a branch that waits.
 type pending struct {
 	state      *state
 	insn, prev int
-	logPos     int
 }
 
 // insnAux is what is learned of an instruction over all paths (struct bpf_insn_aux_data).
@@ -153,7 +164,6 @@ func (v *verifier) run() *reject.Error {
 		v.checkProgram, // type, length, attach type, flags
 		v.checkMaps,    // which maps this program may use
 		v.analyze,      // instructions, control flow, liveness
-		v.checkFuncs,   // func_info against subprograms
 		v.exploreMain,
 		v.exploreGlobals,
 		v.checkStackDepth,
@@ -184,7 +194,7 @@ func (v *verifier) explore() *reject.Error {
 		v.state.last = v.prev
 		v.state.insn = v.insn
 		pruned := false
-		if v.graph.PrunePoint(v.insn) {
+		if v.graph.Has(v.insn, cfg.Prune) {
 			var err *reject.Error
 			if pruned, err = v.isVisited(v.insn); err != nil {
 				return err
@@ -200,7 +210,7 @@ func (v *verifier) explore() *reject.Error {
 			fromPending = true
 			continue
 		}
-		if v.graph.JumpPoint(v.insn) {
+		if v.graph.Has(v.insn, cfg.JumpPoint) {
 			v.pushHistory(step{})
 		}
 		if v.log != nil {
@@ -212,10 +222,12 @@ func (v *verifier) explore() *reject.Error {
 		}
 		v.aux[v.insn].seen = true
 		prev = v.insn
+		v.live.Begin(&v.chain, v.insn)
 		flow, err := v.step()
 		if err != nil {
 			return err
 		}
+		v.live.Commit()
 		switch flow {
 		case flowNext:
 			v.insn++
@@ -243,6 +255,8 @@ const (
 
 // nextPath ends the current path and goes on with the newest pending branch.
 func (v *verifier) nextPath(prev *int) bool {
+	v.setChain()
+	v.live.Update(&v.chain)
 	v.endBranch(v.state)
 	if len(v.pending) == 0 {
 		return false
@@ -253,9 +267,7 @@ func (v *verifier) nextPath(prev *int) bool {
 	v.state = p.state
 	v.pool.release(old)
 	v.insn, *prev = p.insn, p.prev
-	if v.log != nil {
-		v.log.popped(p.logPos)
-	}
+	v.setChain()
 	return true
 }
 
@@ -263,7 +275,7 @@ func (v *verifier) nextPath(prev *int) bool {
 func (v *verifier) push(insn, prev int) (*state, *reject.Error) {
 	s := v.pool.clone(v.state)
 	s.history = append(s.history[:0], v.state.history...)
-	v.pending = append(v.pending, pending{state: s, insn: insn, prev: prev, logPos: v.logPos()})
+	v.pending = append(v.pending, pending{state: s, insn: insn, prev: prev})
 	if len(v.pending) > MaxPending {
 		return nil, v.fail(CodeTooComplex, linux.E2BIG, "The sequence of %d jumps is too complex.", len(v.pending))
 	}

@@ -51,7 +51,7 @@ func needKernel(t *testing.T) {
 }
 
 var (
-	insnLine  = regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\) [^;]*(?:; (.*))?$`)
+	insnLine  = regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\) ([^;]*?) *(?:; (.*))?$`)
 	stateLine = regexp.MustCompile(`^(\d+): (R\d.*|safe)$`)
 	edgeLine  = regexp.MustCompile(`^from (\d+) to (\d+): (.*)$`)
 	scalarReg = regexp.MustCompile(`R([0678])=P?(scalar\((?:[^()]|\([^()]*\))*\)|-?\w+)`)
@@ -70,8 +70,8 @@ func compareState(text string, regs [9]Scalar) error {
 }
 
 // compareLog lets m follow the kernel's log, line by line, and compares every state on the way.
-// It returns how many states those were.
-func compareLog(log string, m *machine) (states int, err error) {
+// It returns how many states those were. What the kernel printed also goes to rec.
+func compareLog(log string, m *machine, rec *recorder) (states int, err error) {
 	var bugs []string
 	for _, line := range strings.Split(log, "\n") {
 		var state string
@@ -83,6 +83,7 @@ func compareLog(log string, m *machine) (states int, err error) {
 			}
 			state = e[3]
 			m.done = state == "safe"
+			rec.landing(m.from, m.pc, state)
 		} else if l := stateLine.FindStringSubmatch(line); l != nil {
 			// What did not fit on the line of its instruction.
 			state = l[2]
@@ -91,8 +92,10 @@ func compareLog(log string, m *machine) (states int, err error) {
 			if m.done || l[1] != strconv.Itoa(m.pc) {
 				return states, fmt.Errorf("here the next instruction is %d: %s", m.pc, line)
 			}
+			before := m.path
 			m.step()
-			state = l[2]
+			state = l[3]
+			rec.instruction(before, m.code[before.pc], l[2], state)
 		}
 		if err := compareState(state, m.regs); err != nil {
 			return states, fmt.Errorf("%w, in %q", err, line)
@@ -123,7 +126,7 @@ func TestKernel(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, listing(code))
 		}
-		count, err := compareLog(log, m)
+		count, err := compareLog(log, m, nil)
 		states += count
 		jumps += m.jumps
 		bugs += len(m.bugs)

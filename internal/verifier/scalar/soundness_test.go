@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	soundBits   = flag.Int("scalar.bits", 3, "how many adjacent bits of both operands may be unknown in the exhaustive tests")
+	soundBits   = flag.Int("scalar.bits", 4, "how many adjacent bits of both operands may be unknown in the exhaustive tests")
 	soundRandom = flag.Int("scalar.random", 60000, "how many pairs of random scalars to try")
 )
 

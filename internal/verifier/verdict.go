@@ -1,0 +1,40 @@
+package verifier
+
+import "github.com/carom-bpf/carom/internal/verifier/reject"
+
+// stats gives the numbers of the exploration.
+func (v *verifier) stats() Stats {
+	s := Stats{
+		Insns: v.processed, TotalStates: v.total, PeakStates: v.peak, MaxPerInsn: v.maxPerInsn,
+		StackDepth: v.deepest,
+	}
+	if v.graph == nil {
+		return s
+	}
+	for i, g := range v.graph.Subprogs {
+		sub := SubprogStats{Start: g.Start, End: g.End}
+		if i < len(v.subs) {
+			sub.Stack = v.subs[i].depth
+		}
+		s.Subprogs = append(s.Subprogs, sub)
+	}
+	return s
+}
+
+// verdict is what is known of the program that was accepted.
+func (v *verifier) verdict() *Verdict {
+	return &Verdict{Stats: v.stats()}
+}
+
+// locate adds the source position to a reason.
+func (v *verifier) locate(r *reject.Error) *Error {
+	e := &Error{Reason: *r, Program: v.prog.Name}
+	if r.Insn < 0 {
+		return e
+	}
+	if n := v.lineOf(r.Insn); n >= 0 {
+		line := v.prog.Lines[n]
+		e.File, e.Line, e.Source = line.File, line.Line, line.Text
+	}
+	return e
+}
