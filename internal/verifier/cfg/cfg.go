@@ -119,7 +119,12 @@ type Graph struct {
 	// It is nil when no call has any.
 	FastcallSpills []uint8
 
-	succ     [][2]int32
+	// Succ has the successors of every instruction in its frame: the slots that may be executed
+	// after it, None where there is no first or second one. A call leads to the instruction
+	// after it, a tail call also to the exit of its subprogram, because the program that runs
+	// instead returns to the caller.
+	Succ [][2]int32
+
 	backEdge bool
 }
 

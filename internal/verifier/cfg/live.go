@@ -23,7 +23,7 @@ func (a *analysis) computeLive() {
 		changed = false
 		for _, n := range a.Postorder {
 			out := uint16(0)
-			for _, to := range a.succ[n] {
+			for _, to := range a.Succ[n] {
 				if to >= 0 {
 					out |= a.Live[to]
 				}

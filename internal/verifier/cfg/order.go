@@ -4,11 +4,11 @@ import "github.com/carom-bpf/carom/internal/isa"
 
 // link computes the successors of every instruction (bpf_insn_successors, kernel/bpf/liveness.c).
 func (a *analysis) link() {
-	a.succ = make([][2]int32, len(a.Insns))
+	a.Succ = make([][2]int32, len(a.Insns))
 	for s := range a.Subprogs {
 		sub := &a.Subprogs[s]
 		for n := sub.Start; n < sub.End; n++ {
-			a.succ[n] = successors(int32(n), a.Insns[n], sub)
+			a.Succ[n] = successors(int32(n), a.Insns[n], sub)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func (a *analysis) order() {
 				stack = stack[:len(stack)-1]
 				continue
 			}
-			for _, to := range a.succ[top] {
+			for _, to := range a.Succ[top] {
 				if to >= 0 && state[to] == 0 {
 					state[to] = seen
 					stack = append(stack, to)
@@ -118,7 +118,7 @@ func (l *loops) search(root int32) {
 
 // visit lowers the number of w to that of its successors and gives one that was not seen yet.
 func (l *loops) visit(w int32) int32 {
-	for _, to := range l.succ[w] {
+	for _, to := range l.Succ[w] {
 		if to < 0 {
 			continue
 		}
@@ -133,7 +133,7 @@ func (l *loops) visit(w int32) int32 {
 // close takes the component with the root w off the stack.
 func (l *loops) close(w int32) {
 	last := len(l.open) - 1
-	loop := l.open[last] != w || l.succ[w][0] == w || l.succ[w][1] == w
+	loop := l.open[last] != w || l.Succ[w][0] == w || l.Succ[w][1] == w
 	for ; ; last-- {
 		t := l.open[last]
 		l.low[t] = offStack
