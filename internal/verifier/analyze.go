@@ -63,11 +63,8 @@ func (v *verifier) analyze() *reject.Error {
 	v.fastcall = cfg.NewFastcallStack(g)
 	v.subs = make([]subprog, len(g.Subprogs))
 	lp := liveness.Program{
-		Succ:          make([][2]int32, len(v.insns)),
+		Succ:          g.Succ,
 		CallsCallback: func(insn int) bool { return g.Has(insn, cfg.CallsCallback) },
-	}
-	for i := range lp.Succ {
-		lp.Succ[i] = g.Successors(i)
 	}
 	for _, s := range g.Subprogs {
 		f := liveness.Function{Start: s.Start, End: s.End, Postorder: g.Postorder[s.PostorderStart:s.PostorderEnd]}
