@@ -257,3 +257,8 @@ func (v *verifier) wideFunc(in isa.Insn, dst *reg) *reject.Error {
 	dst.Func = int32(sub)
 	return nil
 }
+
+// dropStates forgets the states of the function that was explored before (free_states).
+func (v *verifier) dropStates() {
+	clear(v.saved)
+}
