@@ -51,12 +51,8 @@ func linuxLog(t *testing.T, insns []isa.Insn) string {
 	return text
 }
 
-// programs are run by Linux; those accesses that are not through r10 are listed.
-var programs = []struct {
-	name   string
-	text   string
-	access map[int][2]int // instruction → frame, offset
-}{
+// programs are verified by Linux.
+var programs = []struct{ name, text string }{
 	{name: "straight", text: `
 		*(u64 *)(r10 -8) = 1
 		r0 = *(u64 *)(r10 -8)
@@ -111,7 +107,7 @@ var programs = []struct {
 		r0 = *(u64 *)(r10 -8)
 		r0 = *(u64 *)(r10 -16)
 		exit`},
-	{name: "callee writes for its caller", access: map[int][2]int{10: {0, -8}, 11: {0, -16}}, text: `
+	{name: "callee writes for its caller", text: `
 		*(u64 *)(r10 -8) = 1
 		*(u64 *)(r10 -16) = 1
 		r1 = r10
@@ -120,13 +116,14 @@ var programs = []struct {
 		r0 = *(u64 *)(r10 -8)
 		exit
 		func f
+		r6 = r1
 		call 7
 		*(u64 *)(r10 -8) = 1
 		goto +0
 		*(u64 *)(r6 +8) = 5
 		r0 = *(u64 *)(r6 +0)
 		exit`},
-	{name: "callee reads on one path", access: map[int][2]int{14: {0, -8}, 16: {0, -8}}, text: `
+	{name: "callee reads on one path", text: `
 		*(u64 *)(r10 -8) = 1
 		r1 = r10
 		r1 += -8
@@ -147,7 +144,7 @@ var programs = []struct {
 		*(u64 *)(r6 +0) = 1
 		r0 = *(u64 *)(r10 -8)
 		exit`},
-	{name: "three frames", access: map[int][2]int{11: {1, -16}, 12: {0, -8}, 14: {0, -8}}, text: `
+	{name: "three frames", text: `
 		*(u64 *)(r10 -8) = 1
 		r1 = r10
 		r1 += -8
@@ -183,7 +180,7 @@ var programs = []struct {
 		r3 += 1
 		*(u64 *)(r2 +0) = r3
 		r0 = 0
-		exit`, access: map[int][2]int{11: {0, -8}, 13: {0, -8}}},
+		exit`},
 }
 
 // bits gives the slots of a list such as "-8,-16".
@@ -199,11 +196,10 @@ func bits(list string) (mask uint64) {
 // replay follows the log of Linux: it does with a Tracker what Linux did, and compares the sets
 // of live and written slots with those that Linux found.
 type replay struct {
-	t      *testing.T
-	insns  []isa.Insn
-	graph  *cfg.Graph
-	live   *Tracker
-	access map[int][2]int
+	t     *testing.T
+	insns []isa.Insn
+	graph *cfg.Graph
+	live  *Tracker
 
 	chain    Chain
 	saved    []branch
@@ -237,11 +233,12 @@ func (r *replay) run(log string) {
 		case insnLine.MatchString(l):
 			r.compare()
 			n, _ := strconv.Atoi(insnLine.FindStringSubmatch(l)[1])
-			r.step(n)
+			r.step(n, l)
 		case fromLine.MatchString(l):
 			m := fromLine.FindStringSubmatch(l)
-			n, _ := strconv.Atoi(m[1])
-			r.resume(n)
+			if n, _ := strconv.Atoi(m[1]); r.insns[n].Op != 0x95 { // not a return
+				r.resume(n)
+			}
 			if m[2] != "" {
 				r.update()
 			}
@@ -298,7 +295,7 @@ func (r *replay) call(site int, start int32) Chain {
 	return c
 }
 
-func (r *replay) step(n int) {
+func (r *replay) step(n int, line string) {
 	i := r.insns[n]
 	r.live.Begin(&r.chain, n)
 	switch {
@@ -320,27 +317,36 @@ func (r *replay) step(n int) {
 	case i.Class() == isa.ClassJMP && i.Op != 0x85 && i.Op != 0x05:
 		r.saved = append(r.saved, branch{n, r.chain})
 	}
-	r.stack(n, i)
+	r.stack(n, i, line)
 	r.live.Commit()
 }
 
-// stack reports what an instruction does to the stack.
-func (r *replay) stack(n int, i isa.Insn) {
+// stack reports what an instruction does to the stack. Linux prints where its pointer points.
+func (r *replay) stack(n int, i isa.Insn, line string) {
+	base := i.Dst
 	load := i.Class() == isa.ClassLDX
-	store := i.Class() == isa.ClassST || i.Class() == isa.ClassSTX
+	if load {
+		base = i.Src
+	}
+	if !load && i.Class() != isa.ClassST && i.Class() != isa.ClassSTX {
+		return
+	}
 	frame, off := r.chain.Frame, int(i.Off)
-	if a, ok := r.access[n]; ok {
-		frame, off = a[0], a[1]
-	} else if load && i.Src != isa.FP || store && i.Dst != isa.FP {
-		// The register is not known here; the program "write is not certain" has one that
-		// is at either place.
-		load, store = false, false
+	if base != isa.FP {
+		m := regexp.MustCompile(fmt.Sprintf(`R%d=fp(?:\[(\d)\])?(-?\d+)`, base)).FindStringSubmatch(line)
+		if m == nil {
+			return // not the stack
+		}
+		if m[1] != "" {
+			frame, _ = strconv.Atoi(m[1])
+		}
+		start, _ := strconv.Atoi(m[2])
+		off += start
 	}
 	mask := uint64(1) << ((-off - 1) / 8)
 	if load {
 		r.live.Read(&r.chain, frame, n, mask)
-	}
-	if store && i.Op&0x18 == isa.SizeDW {
+	} else if i.Op&0x18 == isa.SizeDW {
 		r.live.Write(frame, mask)
 	}
 }
@@ -402,7 +408,7 @@ func (r *replay) find(chain string) *instance {
 }
 
 func newTracker(g *cfg.Graph) *Tracker {
-	p := Program{Succ: g.SuccessorTable(), CallsCallback: func(n int) bool { return g.Has(n, cfg.CallsCallback) }}
+	p := Program{Succ: g.Succ, CallsCallback: func(n int) bool { return g.Has(n, cfg.CallsCallback) }}
 	for _, s := range g.Subprogs {
 		p.Functions = append(p.Functions, Function{
 			Start: s.Start, End: s.End, HasLoop: s.HasLoop, Postorder: g.Postorder[s.PostorderStart:s.PostorderEnd],
@@ -430,7 +436,7 @@ func TestLinuxHasTheSameSets(t *testing.T) {
 	for _, p := range programs {
 		t.Run(p.name, func(t *testing.T) {
 			g := analyze(t, p.text)
-			r := &replay{t: t, insns: g.Insns, graph: g, live: newTracker(g), access: p.access, linux: map[key]*masks{}}
+			r := &replay{t: t, insns: g.Insns, graph: g, live: newTracker(g), linux: map[key]*masks{}}
 			log := linuxLog(t, g.Insns)
 			r.run(log)
 			if t.Failed() || r.compared == 0 {
