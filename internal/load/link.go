@@ -94,34 +94,16 @@ type linker struct {
 	symbol map[string]int // → slot
 	starts map[int]string // slots where functions start
 	used   map[string]int // map → index in out.Maps
+	lower  *Lowered       // what is made instead, nil when linking
 }
 
 // Link links one program. The spec's instructions already contain the subprograms that it
 // calls, as ebpf.LoadCollectionSpec leaves them. The spec is not changed.
 func Link(spec *ebpf.ProgramSpec, env *Env) (*Linked, error) {
-	l := &linker{env: env, spec: spec, symbol: map[string]int{}, starts: map[int]string{}, used: map[string]int{}}
-	if err := l.check(); err != nil {
+	l := newLinker(spec, env)
+	l.code.ByID, l.code.Context = env.Helper, env.Contexts.Of(spec.Type, spec.AttachType)
+	if err := l.run(); err != nil {
 		return nil, err
-	}
-	l.insns = append(asm.Instructions(nil), spec.Instructions...)
-	l.code = &vm.Code{
-		Name: spec.Name, Type: spec.Type, AttachType: spec.AttachType,
-		Helpers: map[int]*vm.Helper{}, Wide: map[int]uint64{}, FuncLoads: map[int]int{},
-		ByID: env.Helper, Context: env.Contexts.Of(spec.Type, spec.AttachType),
-	}
-	l.out = &Linked{Code: l.code}
-	if err := l.relocate(); err != nil {
-		return nil, err
-	}
-	if err := l.layout(); err != nil {
-		return nil, err
-	}
-	slot := 0
-	for n := range l.insns {
-		slot = l.at[n]
-		if err := l.resolve(&l.insns[n], slot); err != nil {
-			return nil, l.locate(err, n)
-		}
 	}
 	l.functions()
 	l.lines()
@@ -130,6 +112,36 @@ func Link(spec *ebpf.ProgramSpec, env *Env) (*Linked, error) {
 		return nil, err
 	}
 	return l.out, nil
+}
+
+func newLinker(spec *ebpf.ProgramSpec, env *Env) *linker {
+	l := &linker{env: env, spec: spec, symbol: map[string]int{}, starts: map[int]string{}, used: map[string]int{}}
+	l.insns = append(asm.Instructions(nil), spec.Instructions...)
+	l.code = &vm.Code{
+		Name: spec.Name, Type: spec.Type, AttachType: spec.AttachType,
+		Helpers: map[int]*vm.Helper{}, Wide: map[int]uint64{}, FuncLoads: map[int]int{},
+	}
+	l.out = &Linked{Code: l.code}
+	return l
+}
+
+// run applies relocations and resolves references.
+func (l *linker) run() error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	if err := l.relocate(); err != nil {
+		return err
+	}
+	if err := l.layout(); err != nil {
+		return err
+	}
+	for n := range l.insns {
+		if err := l.resolve(&l.insns[n], l.at[n]); err != nil {
+			return l.locate(err, n)
+		}
+	}
+	return nil
 }
 
 func (l *linker) fail(errno linux.Errno, reason string, args ...any) *Error {
@@ -297,6 +309,9 @@ func (l *linker) resolveJump(ins *asm.Instruction, raw *isa.Insn, slot int, ref 
 }
 
 func (l *linker) resolveHelper(raw *isa.Insn, slot int) *Error {
+	if l.lower != nil {
+		return nil
+	}
 	h := l.env.Helper(uint32(raw.Imm))
 	if h == nil {
 		name := isa.HelperName(raw.Imm)
@@ -318,6 +333,10 @@ func (l *linker) resolveKfunc(slot int, name string) *Error {
 	if name == "" {
 		return l.fail(linux.EINVAL, "a kfunc call has no name; kfuncs are resolved by name in user space")
 	}
+	if l.lower != nil {
+		l.lower.kfunc(l.code, slot, name)
+		return nil
+	}
 	h := l.env.Kfunc(name)
 	if h == nil {
 		return l.fail(linux.EINVAL, "kfunc %s is not supported by the user-space engines; supply it as a custom helper or run in the kernel", name)
@@ -327,6 +346,11 @@ func (l *linker) resolveKfunc(slot int, name string) *Error {
 }
 
 func (l *linker) resolveKsym(slot int, name string) *Error {
+	if l.lower != nil {
+		l.code.Insns[slot].Src = isa.PseudoBTFID
+		l.lower.Ksyms[slot] = name
+		return nil
+	}
 	addr, ok := uint64(0), false
 	if l.env.Ksym != nil {
 		addr, ok = l.env.Ksym(name)
@@ -363,7 +387,11 @@ func (l *linker) resolveMap(ins *asm.Instruction, slot int, name string) *Error 
 	}
 	raw := l.code.Insns[slot : slot+2]
 	raw[0].Imm, raw[1].Imm = int32(index), 0
-	if ins.Src == asm.PseudoMapFD {
+	switch {
+	case l.lower != nil:
+		raw[1].Imm = int32(offset)
+		return nil
+	case ins.Src == asm.PseudoMapFD:
 		l.code.Wide[slot] = m.Desc
 		return nil
 	}
