@@ -126,24 +126,6 @@ func needKernel(t testing.TB) {
 	}
 }
 
-// callees is what a classifier of Linux may call.
-func callees(id int32) cfg.Callee {
-	// Number of parameters by helper.
-	params := map[int32]uint8{
-		1: 2, 2: 4, 3: 2, 5: 0, 6: 2, 7: 0, 8: 0, 12: 3, 13: 3, 23: 2, 25: 5, 26: 4, 28: 5, 39: 2,
-		43: 3, 181: 4, 164: 4, 170: 2,
-	}
-	p, ok := params[id]
-	if !ok {
-		return cfg.Callee{}
-	}
-	c := cfg.Callee{Known: true, Params: p, Void: id == 12, Fastcall: id == 8}
-	c.ChangesPacket = id == 12 || id == 39 || id == 43
-	c.SyncCallback = id == 181 || id == 164
-	c.AsyncCallback = id == 170
-	return c
-}
-
 var liveLine = regexp.MustCompile(`^ *(\d+)? +(\d+): ([0-9.]{10}) `)
 
 // compareLive compares live registers and loops with the log.
