@@ -91,8 +91,8 @@ func (v *verifier) back(at, next int, h *step) outcome {
 	}
 	b := &v.backtrack
 	if v.log != nil {
-		v.log.printf("mark_precise: frame%d: regs=%s stack=%s before %d: ",
-			b.frame, regMask(b.regs[b.frame]), slotMask(b.slots[b.frame]), at)
+		v.log.printf("mark_precise: frame%d: regs=%s stack=%s before ",
+			b.frame, regMask(b.regs[b.frame]), slotMask(b.slots[b.frame]))
 		v.log.insn(at)
 	}
 	b.sync(h)
@@ -103,8 +103,9 @@ func (v *verifier) back(at, next int, h *step) outcome {
 	case isa.ClassLDX:
 		done = b.backLoad(in.Dst, h)
 	case isa.ClassSTX, isa.ClassST:
-		if reg, ok := atomicResult(in); ok {
-			done = b.backLoad(reg, h)
+		// Linux 6.18 takes atomic operations that fetch for stores.
+		if isLoadAcquire(in) {
+			done = b.backLoad(in.Dst, h)
 		} else {
 			done, result = b.backStore(in, h)
 		}
@@ -152,20 +153,9 @@ func (b *backtrack) backLoad(dst uint8, h *step) (done bool) {
 	return false
 }
 
-// atomicResult returns the register that an atomic operation loads what was in memory into.
-func atomicResult(in *isa.Insn) (reg uint8, ok bool) {
-	if in.Class() != isa.ClassSTX || in.Op&0xe0 != isa.ModeATOMIC {
-		return 0, false
-	}
-	switch {
-	case in.Imm == isa.AtomicLoadAcq:
-		return in.Dst, true
-	case in.Imm == isa.AtomicCMPXCHG:
-		return 0, true
-	case in.Imm&isa.AtomicFetch != 0:
-		return in.Src, true
-	}
-	return 0, false
+// isLoadAcquire says that an atomic operation is a load.
+func isLoadAcquire(in *isa.Insn) bool {
+	return in.Class() == isa.ClassSTX && in.Op&0xe0 == isa.ModeATOMIC && in.Imm == isa.AtomicLoadAcq
 }
 
 // backStore undoes a store: a slot that is looked for comes from the register.
