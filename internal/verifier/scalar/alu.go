@@ -192,11 +192,12 @@ func alu64(op uint8, dst, src *Scalar) {
 	}
 }
 
-// AddDelta adds a constant without Sync, as Linux does when it carries what a branch taught of
-// one register over to another at a known distance (sync_linked_regs).
-func (s *Scalar) AddDelta(delta int64) {
-	d := Const(uint64(delta))
-	s.add64(&d)
+// AddDelta adds a constant, as Linux does when it carries what a branch taught of one register
+// over to another at a known distance (sync_linked_regs): w is the width of the addition or
+// subtraction that made the distance.
+func (s *Scalar) AddDelta(w Width, delta int32) {
+	d := Const(uint64(int64(delta)))
+	ALU(isa.ADD, w, s, &d)
 }
 
 func (s *Scalar) add64(src *Scalar) {

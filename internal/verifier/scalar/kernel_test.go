@@ -83,7 +83,7 @@ func compareLog(log string, m *machine, rec *recorder) (states int, err error) {
 			}
 			state = e[3]
 			m.done = state == "safe"
-			rec.landing(m.from, m.pc, state)
+			rec.landing(m, state)
 		} else if l := stateLine.FindStringSubmatch(line); l != nil {
 			// What did not fit on the line of its instruction.
 			state = l[2]
@@ -92,10 +92,10 @@ func compareLog(log string, m *machine, rec *recorder) (states int, err error) {
 			if m.done || l[1] != strconv.Itoa(m.pc) {
 				return states, fmt.Errorf("here the next instruction is %d: %s", m.pc, line)
 			}
-			before := m.path
+			before, ways := m.path, len(m.pending)
 			m.step()
 			state = l[3]
-			rec.instruction(before, m.code[before.pc], l[2], state)
+			rec.instruction(before, ways, m, l[2], state)
 		}
 		if err := compareState(state, m.regs); err != nil {
 			return states, fmt.Errorf("%w, in %q", err, line)

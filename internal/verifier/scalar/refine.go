@@ -5,8 +5,8 @@ import "github.com/carom-bpf/carom/internal/isa"
 // Refine narrows a and b, in place, by the knowledge that "a op b" holds, and brings both into
 // sync (regs_refine_cond_op and reg_bounds_sync). For the way that is not taken pass RevOp(op).
 // Call it only where Branch was Undecided; a result may still contradict itself (Check), which
-// means that the way cannot be reached. a and b must not be the same variable: where a register
-// is compared with itself, pass a copy.
+// means that the way cannot be reached. Where a register is compared with itself, a is b, and the
+// result is that of Linux too.
 func Refine(op uint8, w Width, a, b *Scalar) {
 	switch op {
 	case isa.JGE, isa.JGT, isa.JSGE, isa.JSGT:
@@ -22,7 +22,13 @@ func Refine(op uint8, w Width, a, b *Scalar) {
 // RefineConst is Refine against a constant; what would be learned of the constant is dropped.
 func RefineConst(op uint8, w Width, a *Scalar, v uint64) {
 	b := Const(v)
-	Refine(op, w, a, &b)
+	switch op {
+	case isa.JGE, isa.JGT, isa.JSGE, isa.JSGT:
+		refine(FlipOp(op), w, &b, a)
+	default:
+		refine(op, w, a, &b)
+	}
+	a.Sync()
 }
 
 func refine(op uint8, w Width, a, b *Scalar) {

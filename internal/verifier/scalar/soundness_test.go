@@ -326,7 +326,8 @@ func checkResize(r *rand.Rand, c *case64) error {
 		{"byte swap", func(s *Scalar) { End(isa.ClassALU64|isa.END, swap, s) }, concreteSwap(v, int(swap/8))},
 		{"to big-endian", func(s *Scalar) { End(isa.ClassALU|isa.END|isa.SrcReg, swap, s) }, concreteSwap(v, int(swap/8))},
 		{"to little-endian", func(s *Scalar) { End(isa.ClassALU|isa.END, swap, s) }, keepBytes(v, int(swap/8))},
-		{"addition of a distance", func(s *Scalar) { s.AddDelta(-77); s.Sync() }, v - 77},
+		{"addition of a distance", func(s *Scalar) { s.AddDelta(W64, -77) }, v - 77},
+		{"addition of a distance in 32 bits", func(s *Scalar) { s.AddDelta(W32, -77) }, keepBytes(v-77, 4)},
 	} {
 		got := c.s
 		if x.do(&got); !got.Contains(x.want) || !got.Sane() {

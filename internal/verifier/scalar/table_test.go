@@ -35,16 +35,14 @@ const rowsPerForm = 4
 
 // recorder collects rows of the table from the kernel's log. A nil recorder collects nothing.
 type recorder struct {
-	rows   map[string][]*row // by the form of the instruction
-	taken  map[[2]int]*row   // undecided jumps whose other way has not come yet
-	length map[string]int
+	rows []*row
+	open map[[2]int]*row // undecided jumps whose other way has not come yet, by from and to
 }
 
 type row struct {
-	form    string
+	form    string // what rows are counted by: operation, width, operand
 	columns []string
-	insn    isa.Insn
-	done    bool
+	dull    bool // says little
 }
 
 // printed returns the state of a register as the log printed it, without id and precision.
@@ -57,49 +55,239 @@ func printed(state string, reg uint8) string {
 	return ""
 }
 
-func (r *recorder) instruction(before path, i isa.Insn, text, state string) {
-	if r == nil || i.Dst < 6 || i.Dst > 8 || i.Class() == isa.ClassLDX {
+func isJump(i isa.Insn) bool { return i.Class() == isa.ClassJMP || i.Class() == isa.ClassJMP32 }
+
+// operands says whether the instruction is one for the table, and whether it reads R(src).
+func operands(i isa.Insn) (ok, reads bool) {
+	op := i.Op & 0xf0
+	switch {
+	case i.Class() == isa.ClassLDX || i.Class() == isa.ClassSTX || i.Dst < 6 || i.Dst == i.Src && i.Op&isa.SrcReg != 0:
+		return false, false
+	case isJump(i):
+		return op != isa.CALL && op != isa.EXIT, i.Op&isa.SrcReg != 0
+	}
+	return op != isa.MOV || i.Op&isa.SrcReg != 0, i.Op&isa.SrcReg != 0 && op != isa.END
+}
+
+// instruction takes the one that m has just stepped over from before; ways is how many ways were
+// pending before it, text and state are what the log says.
+func (r *recorder) instruction(before path, ways int, m *machine, text, state string) {
+	if r == nil {
 		return
 	}
-	form := fmt.Sprintf("%02x", i.Op)
-	op := i.Op & 0xf0
-	jump := i.Class() == isa.ClassJMP || i.Class() == isa.ClassJMP32
-	if !jump && (op == isa.MOV || op == isa.END) {
-		form = fmt.Sprintf("%02x %d %d", i.Op, i.Off, i.Imm*int32(i.Op&isa.SrcReg|op/0xd0))
+	i := m.code[before.pc]
+	ok, reads := operands(i)
+	if !ok {
+		return
 	}
 	a, b := before.regs[i.Dst], before.regs[i.Src]
-	useSrc := i.Op&isa.SrcReg != 0 && op != isa.END
-	x := &row{form: form, insn: i}
-	x.columns = []string{hex.EncodeToString(isa.Encode([]isa.Insn{i})), text, a.String(), ""}
-	if useSrc {
-		x.columns[3] = b.String()
+	src := ""
+	if reads {
+		src = b.String()
 	}
-	// Of what says little, only a little is kept.
-	dull := a.IsUnknown() || a.IsConst(W64) || useSrc && b.IsUnknown() || useSrc && i.Dst == i.Src
-	after := printed(state, i.Dst)
+	x := &row{form: fmt.Sprintf("%02x", i.Op), columns: []string{hex.EncodeToString(isa.Encode([]isa.Insn{i})), text, a.String(), src}}
+	x.dull = a.IsUnknown() || a.IsConst(W64) || reads && b.IsUnknown()
 	switch {
-	case !jump:
-		x.columns = append(x.columns, after)
-		x.done = after != ""
-		dull = dull || after == "scalar()"
-	case strings.HasPrefix(text, "if"):
-		x.columns = append(x.columns, after, printed(state, i.Src))
-		if !useSrc {
-			x.columns[5] = ""
+	case isJump(i) && len(m.pending) > ways:
+		x.columns = append(x.columns, "", "", printed(state, i.Dst), "")
+		if reads {
+			x.columns[7] = printed(state, i.Src)
 		}
-		r.taken[[2]int{before.pc, before.pc + 1 + int(i.Off)}] = x
-	}
-	if r.length[form] >= rowsPerForm || dull && r.length[form+" dull"] >= 1 || fmt.Sprint(r.rows[form]) == "" {
+		r.open[[2]int{before.pc, before.pc + 1 + int(i.Off)}] = x
 		return
-	}
-	for _, other := range r.rows[form] {
-		if slices.Equal(other.columns[:4], x.columns[:4]) {
+	case isJump(i) && m.pc == before.pc+1:
+		x.form += " decided"
+		x.columns = append(x.columns, "not taken")
+	case isJump(i):
+		x.form += " decided"
+		x.columns = append(x.columns, "taken")
+	default:
+		x.form += fmt.Sprintf(" %d", i.Off)
+		x.columns = append(x.columns, printed(state, i.Dst))
+		x.dull = x.dull || x.columns[4] == "scalar()" || len(m.pending) > ways
+		if x.columns[4] == "" || len(m.pending) > ways {
 			return
 		}
 	}
-	if dull {
-		r.length[form+" dull"]++
+	r.rows = append(r.rows, x)
+}
+
+// landing takes the state at the target of a jump.
+func (r *recorder) landing(m *machine, state string) {
+	if r == nil || r.open[[2]int{m.from, m.pc}] == nil {
+		return
 	}
-	r.length[form]++
-	r.rows[form] = append(r.rows[form], x)
+	x := r.open[[2]int{m.from, m.pc}]
+	delete(r.open, [2]int{m.from, m.pc})
+	i := m.code[m.from]
+	x.columns[4] = printed(state, i.Dst)
+	if x.columns[3] != "" {
+		x.columns[5] = printed(state, i.Src)
+	}
+	if x.columns[4] != "" && x.columns[6] != "" {
+		r.rows = append(r.rows, x)
+	}
+}
+
+// chosen returns the rows for the table, those that say more first.
+func (r *recorder) chosen() []string {
+	var out []string
+	count, seen := map[string]int{}, map[string]bool{}
+	for _, dull := range []bool{false, true} {
+		for _, x := range r.rows {
+			limit := rowsPerForm
+			if dull || strings.HasSuffix(x.form, "decided") {
+				limit = 2
+			}
+			key := x.form + x.columns[2] + x.columns[3]
+			if x.dull != dull || seen[key] || count[x.form] >= limit {
+				continue
+			}
+			count[x.form]++
+			seen[key] = true
+			out = append(out, strings.Join(x.columns, "\t"))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestRecord writes the table from the kernel's log.
+func TestRecord(t *testing.T) {
+	if !*record {
+		t.Skip("-scalar.record is not set")
+	}
+	needKernel(t)
+	rec := &recorder{}
+	for seed := range uint64(3000) {
+		rec.open = map[[2]int]*row{}
+		m := &machine{code: randomProgram(rand.New(rand.NewPCG(seed, 9)), 14)}
+		log, err := verifierLog(m.code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := compareLog(log, m, rec); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if len(m.bugs) > 0 {
+			t.Logf("seed %d: %s", seed, m.bugs)
+		}
+	}
+	if err := os.WriteFile(tablePath, []byte(strings.Join(rec.chosen(), "\n")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// parseScalar is the inverse of Scalar.String: what is not printed is unknown.
+func parseScalar(text string) (Scalar, error) {
+	inner, ok := strings.CutPrefix(text, "scalar(")
+	if !ok {
+		v, err := parseNumber(text)
+		return Const(v), err
+	}
+	s := Unknown()
+	inner = strings.TrimSuffix(inner, ")")
+	if at := strings.Index(inner, "var_off=("); at >= 0 {
+		if _, err := fmt.Sscanf(inner[at:], "var_off=(0x%x; 0x%x)", &s.Var.Value, &s.Var.Mask); err != nil {
+			return s, err
+		}
+		inner = strings.TrimSuffix(inner[:at], ",")
+	}
+	for _, field := range strings.Split(inner, ",") {
+		names := strings.Split(field, "=")
+		if field == "" {
+			continue
+		}
+		v, err := parseNumber(names[len(names)-1])
+		if err != nil {
+			return s, err
+		}
+		for _, name := range names[:len(names)-1] {
+			s.setLimit(name, v)
+		}
+	}
+	return s, nil
+}
+
+func (s *Scalar) setLimit(name string, v uint64) {
+	switch name {
+	case "smin":
+		s.Smin = int64(v)
+	case "smax":
+		s.Smax = int64(v)
+	case "umin":
+		s.Umin = v
+	case "umax":
+		s.Umax = v
+	case "smin32":
+		s.S32min = int32(v)
+	case "smax32":
+		s.S32max = int32(v)
+	case "umin32":
+		s.U32min = uint32(v)
+	case "umax32":
+		s.U32max = uint32(v)
+	}
+}
+
+func parseNumber(text string) (uint64, error) {
+	if strings.HasPrefix(text, "-") {
+		v, err := strconv.ParseInt(text, 0, 64)
+		return uint64(v), err
+	}
+	return strconv.ParseUint(text, 0, 64)
+}
+
+// TestTable computes every line of the table anew.
+func TestTable(t *testing.T) {
+	table, err := os.ReadFile(tablePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, line := range strings.Split(strings.TrimRight(string(table), "\n"), "\n") {
+		if err := checkRow(strings.Split(line, "\t")); err != nil {
+			t.Errorf("line %d: %v\n%s", n+1, err, line)
+		}
+	}
+}
+
+func checkRow(columns []string) error {
+	code, err := hex.DecodeString(columns[0])
+	if err != nil {
+		return err
+	}
+	insns, err := isa.Decode(code)
+	if err != nil {
+		return err
+	}
+	i := insns[0]
+	m := &machine{code: insns}
+	for n, reg := range []uint8{i.Dst, i.Src} {
+		if text := columns[2+n]; text != "" {
+			if m.regs[reg], err = parseScalar(text); err != nil {
+				return err
+			}
+			if got := m.regs[reg].String(); got != text {
+				return fmt.Errorf("%s is printed as %s", text, got)
+			}
+		}
+	}
+	m.step()
+	got := []string{m.regs[i.Dst].String()}
+	switch {
+	case len(m.pending) > 0:
+		taken := &m.pending[0].regs
+		got = []string{taken[i.Dst].String(), taken[i.Src].String(), m.regs[i.Dst].String(), m.regs[i.Src].String()}
+		if columns[3] == "" {
+			got[1], got[3] = "", ""
+		}
+	case isJump(i) && m.pc == 1:
+		got[0] = "not taken"
+	case isJump(i):
+		got[0] = "taken"
+	}
+	if !slices.Equal(got, columns[4:]) {
+		return fmt.Errorf("%q, the kernel has %q", got, columns[4:])
+	}
+	return nil
 }
