@@ -1,36 +1,70 @@
 package corpus_test
 
 import (
+	"flag"
+	"maps"
 	"testing"
 
 	"github.com/carom-bpf/carom/caromtest"
 	"github.com/carom-bpf/carom/caromtest/corpus"
+	"github.com/carom-bpf/carom/kernel"
 )
 
 const testdata = "../testdata"
 
-func TestTailCalls(t *testing.T) { caromtest.Run(t, corpus.TailCalls(testdata)...) }
-func TestPrograms(t *testing.T)  { caromtest.Run(t, corpus.Programs(testdata)...) }
-func TestRules(t *testing.T)     { caromtest.Run(t, corpus.Rules(testdata)...) }
-func TestOwners(t *testing.T)    { caromtest.Run(t, corpus.Owners(testdata)...) }
-func TestRefusals(t *testing.T)  { caromtest.Run(t, corpus.Refusals(testdata)...) }
+// TestCorpus runs all cases. Its last line says how many ran where, and what was skipped and why.
+func TestCorpus(t *testing.T) {
+	var total, declared caromtest.Summary
+	for _, g := range corpus.Groups() {
+		t.Run(g.Name, func(t *testing.T) {
+			cases := g.Cases(testdata)
+			declared.Add(caromtest.Declared([]string{"interpreter", kernel.Name, caromtest.EdgeCounts}, cases...))
+			total.Add(caromtest.Run(t, cases...))
+		})
+	}
+	t.Log(total)
+	if f := flag.Lookup("test.run"); f != nil && f.Value.String() != "" {
+		return // perhaps not all cases
+	}
+	for name, want := range declared.By {
+		got := total.By[name]
+		missing := 0
+		for _, n := range got.Missing {
+			missing += n
+		}
+		if got.Ran+missing != want.Ran || !maps.Equal(got.Skipped, want.Skipped) {
+			t.Errorf("%s: ran %d and skipped %v; the cases say %d and %v", name, got.Ran+missing, got.Skipped, want.Ran, want.Skipped)
+		}
+	}
+}
 
-func TestInstructionSet(t *testing.T) { caromtest.Run(t, corpus.InstructionSet()...) }
-
-func TestTestRun(t *testing.T) { caromtest.Run(t, corpus.TestRun()...) }
-
-func TestMaps(t *testing.T) { caromtest.Run(t, corpus.Maps()...) }
-
-func TestFaults(t *testing.T) { caromtest.Run(t, corpus.Faults()...) }
-
-func TestContexts(t *testing.T) { caromtest.Run(t, corpus.Contexts()...) }
-
-func TestFound(t *testing.T) { caromtest.Run(t, corpus.Found()...) }
-
-func TestTargets(t *testing.T) { caromtest.Run(t, corpus.Targets()...) }
-
-func TestStorage(t *testing.T) { caromtest.Run(t, corpus.Storage()...) }
-
-func TestSockets(t *testing.T) { caromtest.Run(t, corpus.Sockets()...) }
-
-func TestOutput(t *testing.T) { caromtest.Run(t, corpus.Output()...) }
+// TestRows checks that the rows of Linux's tests name cases that there are.
+func TestRows(t *testing.T) {
+	known := map[string]bool{}
+	for _, g := range corpus.Groups() {
+		for _, c := range g.Cases(testdata) {
+			name := g.Name + "/" + c.Name
+			if known[name] {
+				t.Errorf("there are two cases %s", name)
+			}
+			known[name] = true
+		}
+	}
+	seen := map[string]bool{}
+	for _, list := range corpus.Selftests() {
+		for _, r := range list.Rows {
+			if seen[r.Name] {
+				t.Errorf("row %s is there twice", r.Name)
+			}
+			seen[r.Name] = true
+			if len(r.Cases)+len(r.Tests) == 0 && r.Left == "" {
+				t.Errorf("row %s has neither a case nor a reason", r.Name)
+			}
+			for _, c := range r.Cases {
+				if !known[c] {
+					t.Errorf("row %s: there is no case %s", r.Name, c)
+				}
+			}
+		}
+	}
+}

@@ -13,7 +13,8 @@ func Rules(testdata string) []ct.Case {
 	o := objects(testdata)
 	constprop := o.one("a folded constant result", "constprop",
 		prog("folded", 65), prog("honest", 65), prog("folded", 65, fill("target")...), prog("honest", 71))
-	return []ct.Case{
+	cases := append(callbacks(), directJumps()...)
+	return append(cases,
 		truncation(o), failuresAreFree(o), xdpLimit(o), budget(o),
 		o.one("a subprogram's tail call returns to its caller", "return_to_caller",
 			prog("back", 105), prog("back_global", 105), prog("nested", 115),
@@ -26,7 +27,7 @@ func Rules(testdata string) []ct.Case {
 		o.one("a key with dirty bytes", "partial_key",
 			prog("dirty_key", 1000, ct.Put("numbers", uint32(1), uint32(11))), prog("clean_key", 11)),
 		o.one("maps section", "legacy_maps", want(3), want(7, ct.PutProg("jmp_table", 1, "target"))),
-	}
+	)
 }
 
 // taken adds counts of tail calls to a step.
