@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -21,7 +22,43 @@ type ArrayInfo struct {
 	Jited bool
 	Slots []Slot        // those that are filled, by index
 	Users []LiveProgram // programs that may tail-call through the array, by id
+	// Holders and Reached are filled by Live.Info.
+	Holders []Holder
+	Reached []Path // from attached programs, the shortest way of each, by id
 }
+
+// Path is how an attached program gets to a PROG_ARRAY: it uses the array itself, or tail calls
+// bring it to a program that does.
+type Path struct {
+	Entry LiveProgram
+	Via   []Hop // the slots on the way, in the order of the calls; none when Entry uses the array
+}
+
+// String names the entry, where it is attached, and the slots on the way.
+func (p Path) String() string {
+	s := p.Entry.String()
+	for _, at := range p.Entry.Attached {
+		s += ", " + at.String()
+	}
+	for i, h := range p.Via {
+		sep := ", "
+		if i == 0 {
+			sep = ", via "
+		}
+		s += sep + h.String()
+	}
+	return s
+}
+
+// Hop is a filled slot that a tail call can take.
+type Hop struct {
+	Array ebpf.MapID
+	Name  string // of the array
+	Index uint32
+}
+
+// String is the array's name and the index, as in chain[2].
+func (h Hop) String() string { return fmt.Sprintf("%s[%d]", h.Name, h.Index) }
 
 // Slot is a filled slot.
 type Slot struct {
@@ -36,9 +73,90 @@ type LiveProgram struct {
 	Tag    string
 	Type   ebpf.ProgramType
 	Loaded time.Time // zero when the kernel does not say
-	// Attached says where bpf_links attach the program, for people. Attachments without a link,
-	// such as those of tc filters, are not listed.
-	Attached []string
+	// Attached are the places that run the program, as far as the kernel tells and this process may
+	// look: programs on sockets (SO_ATTACH_BPF), on perf events of hardware (BPF_PROG_TYPE_PERF_EVENT)
+	// and on routes (LWT) are not found.
+	Attached []Place
+}
+
+// String is the name and the id.
+func (p LiveProgram) String() string { return fmt.Sprintf("%s (id %d)", p.Name, p.ID) }
+
+// Place is where a program is attached.
+type Place struct {
+	Hook   string  // such as "xdp", "tc ingress", "TCXIngress", "uprobe"
+	Target string  // such as an interface, a cgroup's directory, a function; may be empty
+	Link   link.ID // 0 when there is no bpf_link
+	// By says what attaches the program when that is no bpf_link: netlink, the tc filter, the
+	// processes that have a perf event open, or BPF_PROG_ATTACH.
+	By string
+}
+
+// String says it for people.
+func (p Place) String() string {
+	s := p.Hook
+	if p.Target != "" {
+		s += " on " + p.Target
+	}
+	if p.Link != 0 {
+		return fmt.Sprintf("%s, link %d", s, p.Link)
+	}
+	return s + ", " + p.By
+}
+
+// AmbiguousArrayError says that a name does not choose one PROG_ARRAY.
+type AmbiguousArrayError struct {
+	Name       string
+	Candidates []*ArrayInfo // by id
+	InUse      bool         // false when no program uses and nobody holds any of them
+}
+
+func (e *AmbiguousArrayError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the kernel has %d program arrays named %q", len(e.Candidates), e.Name)
+	if !e.InUse {
+		b.WriteString(", which nothing uses or holds")
+	}
+	b.WriteString("; choose one by its id:")
+	for _, a := range e.Candidates {
+		fmt.Fprintf(&b, "\n  id:%d, used by %s, held by %s", a.ID, joined(a.Users, "no program"), joined(a.Holders, "no other process and no pin"))
+	}
+	return b.String()
+}
+
+// joined lists what has names, or says that there is none.
+func joined[T fmt.Stringer](all []T, none string) string {
+	if len(all) == 0 {
+		return none
+	}
+	names := make([]string, len(all))
+	for i, v := range all {
+		names[i] = v.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// AmbiguousLinkError says that the name of a program does not choose one bpf_link.
+type AmbiguousLinkError struct {
+	Program    string
+	Candidates []LinkCandidate // by id
+}
+
+// LinkCandidate is a bpf_link of a program that has the name in question.
+type LinkCandidate struct {
+	ID      link.ID
+	Type    string // as the kernel calls it, such as xdp, tcx, cgroup
+	Place   Place
+	Program LiveProgram
+}
+
+func (e *AmbiguousLinkError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d bpf_links attach a program named %s; choose one by its id:", len(e.Candidates), e.Program)
+	for _, c := range e.Candidates {
+		fmt.Fprintf(&b, "\n  link %d, type %s, %s on %s, program id %d", c.ID, c.Type, c.Place.Hook, c.Place.Target, c.Program.ID)
+	}
+	return b.String()
 }
 
 // Holder is what keeps an array's slots: a process with a file descriptor, or a pin. When the last
@@ -68,7 +186,8 @@ type SetOptions struct {
 // ReplaceOptions say how ReplaceAll replaces a chain.
 type ReplaceOptions struct {
 	// Link is the attachment that is switched; 0 for the only one of a program with the entry's
-	// name.
+	// name and type, which then must use an array of the spec, too. When there are several the
+	// error is an AmbiguousLinkError.
 	Link link.ID
 	// PinDir is a directory of bpffs. The new PROG_ARRAYs are pinned there under their names, as
 	// they would be emptied otherwise when this process ends. Pins that are there are replaced.

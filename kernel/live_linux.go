@@ -1,10 +1,10 @@
 package kernel
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -19,34 +19,6 @@ import (
 
 // Array is an open PROG_ARRAY of the running kernel. While it is open the array keeps its slots.
 type Array struct{ m *kmap }
-
-// ArrayIDs lists the PROG_ARRAYs of the running kernel. It needs CAP_SYS_ADMIN.
-func ArrayIDs() ([]ebpf.MapID, error) {
-	var ids []ebpf.MapID
-	for id := ebpf.MapID(0); ; {
-		next, err := ebpf.MapGetNextID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			return ids, nil
-		}
-		if err != nil {
-			return nil, explain(err)
-		}
-		id = next
-		m, err := ebpf.NewMapFromID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // it went meanwhile
-		}
-		if err != nil {
-			return nil, explain(err)
-		}
-		if m.Type() == ebpf.ProgramArray {
-			ids = append(ids, id)
-		}
-		if err := m.Close(); err != nil {
-			return nil, err
-		}
-	}
-}
 
 // OpenArray opens a PROG_ARRAY by its id.
 func OpenArray(id ebpf.MapID) (*Array, error) {
@@ -129,23 +101,24 @@ type Programs struct {
 // ListPrograms lists the programs of the running kernel. It needs CAP_SYS_ADMIN.
 func ListPrograms() (*Programs, error) {
 	out := &Programs{map[ebpf.ProgramID]LiveProgram{}, map[ebpf.ProgramID][]ebpf.MapID{}, map[ebpf.MapID][]LiveProgram{}}
-	boot, attached := bootTime(), attachments()
+	boot := bootTime()
 	for id := ebpf.ProgramID(0); ; {
 		next, err := ebpf.ProgramGetNextID(id)
 		if errors.Is(err, os.ErrNotExist) {
+			out.place()
 			return out, nil
 		}
 		if err != nil {
 			return nil, explain(err)
 		}
 		id = next
-		if err := out.read(id, boot, attached[id]); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := out.read(id, boot); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("program with id %d: %w", id, explain(err))
 		}
 	}
 }
 
-func (l *Programs) read(id ebpf.ProgramID, boot time.Time, attached []string) error {
+func (l *Programs) read(id ebpf.ProgramID, boot time.Time) error {
 	p, err := ebpf.NewProgramFromID(id)
 	if err != nil {
 		return err
@@ -155,18 +128,30 @@ func (l *Programs) read(id ebpf.ProgramID, boot time.Time, attached []string) er
 	if err != nil {
 		return err
 	}
-	live := LiveProgram{ID: id, Name: info.Name, Tag: info.Tag, Type: info.Type, Attached: attached}
+	live := LiveProgram{ID: id, Name: info.Name, Tag: info.Tag, Type: info.Type}
 	if since, ok := info.LoadTime(); ok {
 		live.Loaded = boot.Add(since)
 	}
 	l.all[id] = live
-	ids, _ := info.MapIDs()
-	l.maps[id] = ids
-	for _, m := range ids {
-		l.users[m] = append(l.users[m], live)
-		slices.SortFunc(l.users[m], func(a, b LiveProgram) int { return cmp.Compare(a.ID, b.ID) })
-	}
+	l.maps[id], _ = info.MapIDs()
 	return nil
+}
+
+// place adds where the programs are attached, and lists those that use a map.
+func (l *Programs) place() {
+	types := map[ebpf.ProgramType]bool{}
+	for _, p := range l.all {
+		types[p.Type] = true
+	}
+	attached := attachments(types)
+	for _, id := range slices.Sorted(maps.Keys(l.all)) {
+		p := l.all[id]
+		p.Attached = attached[id]
+		l.all[id] = p
+		for _, m := range l.maps[id] {
+			l.users[m] = append(l.users[m], p)
+		}
+	}
 }
 
 // bootTime is when the system was started; load times are relative to it.

@@ -10,8 +10,32 @@ type Array struct{}
 // Programs are the programs of the running kernel at one time.
 type Programs struct{}
 
-// ArrayIDs reports that the system has no PROG_ARRAYs.
-func ArrayIDs() ([]ebpf.MapID, error) { return nil, available() }
+// Live is what the running kernel has in PROG_ARRAYs and programs; there are none on this system.
+type Live struct{}
+
+// Look reports that the system has no PROG_ARRAYs.
+func Look() (*Live, error) { return nil, available() }
+
+// Close does nothing.
+func (*Live) Close() error { return nil }
+
+// Open reports that the system has no PROG_ARRAYs.
+func (*Live) Open(ebpf.MapID) (*Array, error) { return nil, available() }
+
+// OpenPinned reports that the system has no PROG_ARRAYs.
+func (*Live) OpenPinned(string) (*Array, error) { return nil, available() }
+
+// All reports that the system has no PROG_ARRAYs.
+func (*Live) All() ([]*Array, error) { return nil, available() }
+
+// Named reports that the system has no PROG_ARRAYs.
+func (*Live) Named(string) ([]*Array, error) { return nil, available() }
+
+// One reports that the system has no PROG_ARRAYs.
+func (*Live) One(string) (*Array, error) { return nil, available() }
+
+// Info reports that the system has no PROG_ARRAYs.
+func (*Live) Info(*Array) (*ArrayInfo, error) { return nil, available() }
 
 // ListPrograms reports that the system has no programs.
 func ListPrograms() (*Programs, error) { return nil, available() }

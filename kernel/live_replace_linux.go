@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,7 +24,7 @@ func ReplaceAll(spec *ebpf.CollectionSpec, entry string, opts ReplaceOptions) (*
 	if spec.Programs[entry] == nil {
 		return nil, fmt.Errorf("the object has no program %q", entry)
 	}
-	l, old, err := findLink(kernelName(entry), opts.Link)
+	l, old, err := findLink(spec.Programs[entry], entry, opts.Link)
 	if err != nil {
 		return nil, err
 	}
@@ -45,35 +46,82 @@ func ReplaceAll(spec *ebpf.CollectionSpec, entry string, opts ReplaceOptions) (*
 	return r.finish()
 }
 
-// findLink finds the link of a program by its id, or by the name of the program.
-func findLink(name string, id link.ID) (found link.Link, prog ebpf.ProgramID, err error) {
+// updatable are the kinds of links whose program can be replaced (update_prog of their operations).
+var updatable = []link.Type{link.CgroupType, link.XDPType, link.NetNsType, link.TCXType, link.NetkitType}
+
+// findLink finds the link of a program by its id, or by the name and type of the program.
+func findLink(spec *ebpf.ProgramSpec, name string, id link.ID) (link.Link, ebpf.ProgramID, error) {
 	programs, err := ListPrograms()
 	if err != nil {
 		return nil, 0, err
 	}
-	var ids []string
-	all := new(link.Iterator)
-	defer all.Close()
-	for all.Next() {
-		info, err := all.Link.Info()
-		if err != nil || id != 0 && info.ID != id || id == 0 && programs.all[info.Program].Name != name {
+	var found []LinkCandidate
+	var loose []string // where a program of the name is attached without a link that can be switched
+	for _, pid := range slices.Sorted(maps.Keys(programs.all)) {
+		p := programs.all[pid]
+		if id == 0 && (p.Type != spec.Type || !sameName(p.Name, name)) {
 			continue
 		}
-		if ids = append(ids, fmt.Sprint(info.ID)); len(ids) == 1 {
-			found, prog = all.Take(), info.Program
+		for _, at := range p.Attached {
+			switch {
+			case at.Link == 0 && id == 0:
+				loose = append(loose, at.String())
+			case at.Link != 0 && (id == 0 || at.Link == id):
+				found = append(found, LinkCandidate{ID: at.Link, Place: at, Program: p})
+			}
 		}
 	}
-	if len(ids) == 1 {
-		return found, prog, nil
+	for i := range found {
+		if found[i].Type, err = linkTypeOf(found[i].ID); err != nil {
+			return nil, 0, err
+		}
 	}
-	if found != nil {
-		_ = found.Close()
-		return nil, 0, fmt.Errorf("program %s is attached by the links %s; choose one", name, strings.Join(ids, ", "))
-	}
-	if id != 0 {
+	switch {
+	case len(found) > 1:
+		slices.SortFunc(found, func(a, b LinkCandidate) int { return cmp.Compare(a.ID, b.ID) })
+		return nil, 0, &AmbiguousLinkError{Program: name, Candidates: found}
+	case len(found) == 1:
+		return openLink(found[0])
+	case id != 0:
 		return nil, 0, fmt.Errorf("there is no link with id %d: %w", id, os.ErrNotExist)
+	case len(loose) > 0:
+		return nil, 0, fmt.Errorf("program %s is attached without a bpf_link (%s), and only links can be switched in one step: %w",
+			name, strings.Join(loose, "; "), os.ErrNotExist)
 	}
-	return nil, 0, fmt.Errorf("no bpf_link attaches a program named %s, and only links can be switched in one step: %w", name, os.ErrNotExist)
+	return nil, 0, fmt.Errorf("no bpf_link attaches a %s program named %s, and only links can be switched in one step: %w", spec.Type, name, os.ErrNotExist)
+}
+
+// sameName compares a name of a spec with one of the kernel, which keeps 15 bytes, or all when the
+// program has BTF.
+func sameName(live, name string) bool { return live == name || live == kernelName(name) }
+
+func linkTypeOf(id link.ID) (string, error) {
+	l, err := link.NewFromID(id)
+	if err != nil {
+		return "", fmt.Errorf("link %d: %w", id, wrap(err))
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err != nil {
+		return "", fmt.Errorf("link %d: %w", id, wrap(err))
+	}
+	return linkType(info.Type), nil
+}
+
+// openLink opens a link that can be switched, and says which program it has now.
+func openLink(c LinkCandidate) (link.Link, ebpf.ProgramID, error) {
+	l, err := link.NewFromID(c.ID)
+	if err != nil {
+		return nil, 0, fmt.Errorf("link %d: %w", c.ID, wrap(err))
+	}
+	info, err := l.Info()
+	if err == nil && !slices.Contains(updatable, info.Type) {
+		err = fmt.Errorf("%s is a link of type %s, whose program Linux cannot replace: %w", c.Place, linkType(info.Type), engine.ErrUnsupported)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(wrap(err), l.Close())
+	}
+	return l, info.Program, nil
 }
 
 // replacing is a ReplaceAll under way.
@@ -121,9 +169,23 @@ func (r *replacing) lookAround() error {
 		}
 	}
 	if len(r.arrays) == 0 {
-		return fmt.Errorf("program %s (id %d) uses no PROG_ARRAY", programs.all[r.old].Name, r.old)
+		return fmt.Errorf("program %s uses no PROG_ARRAY", programs.all[r.old])
 	}
-	return nil
+	// A program that was found by its name must look like the one that the object replaces.
+	return r.checkArrays(programs.all[r.old])
+}
+
+func (r *replacing) checkArrays(old LiveProgram) error {
+	if r.opts.Link != 0 {
+		return nil
+	}
+	for name, m := range r.spec.Maps {
+		if m.Type == ebpf.ProgramArray && r.arrays[kernelName(name)] != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("program %s uses the program arrays %s, of which the object has none; if it is the right one, choose its link by the id",
+		old, strings.Join(slices.Sorted(maps.Keys(r.arrays)), ", "))
 }
 
 // share keeps the maps of the programs around an array that the spec has as well.
@@ -183,7 +245,7 @@ func (r *replacing) load() error {
 // fill puts the new program of the same name into a slot.
 func (r *replacing) fill(array string, s Slot) error {
 	for _, name := range r.coll.ProgramNames() {
-		if kernelName(name) == s.Program.Name {
+		if sameName(s.Program.Name, name) {
 			a := &Array{r.coll.Map(array).(*kmap)}
 			return slotError(a, s.Index, a.m.UpdateProgram(indexKey(s.Index), r.coll.Program(name), 0))
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,6 +15,9 @@ const slotsReplaceLong = `Replace all programs of a chain in the running kernel 
 object, with program arrays of its own, while the old one goes on working. Then the link of the
 entry program is switched, so that every packet sees one generation from end to end. On an error
 nothing has changed.
+
+The link is the only one of a program with the name and the type of the entry, which uses one of the
+object's arrays; when there are several they are listed, and --link ID chooses.
 
 Slots that the object does not fill get its program with the name of the one that is there now.
 Other maps than program arrays and global data go on where names, types and sizes agree; --fresh
@@ -68,6 +72,9 @@ func replaceAll(object string, f *replaceFlags, out io.Writer) error {
 		return &unavailable{err}
 	}
 	done, err := kernel.ReplaceAll(spec, entry, kernel.ReplaceOptions{Link: link.ID(f.link), PinDir: f.pinDir, Fresh: f.fresh})
+	if errors.As(err, new(*kernel.AmbiguousLinkError)) {
+		return usagef("%w\nfor example: carom slots replace-all %s --pin-dir %s --link ID", err, object, f.pinDir)
+	}
 	if err != nil {
 		return loadError(err)
 	}

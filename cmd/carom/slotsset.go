@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -14,7 +16,8 @@ import (
 const slotsSetLong = `Put a program into a slot of a program array of the running kernel. A program that is there is
 replaced in one step: packets see the old one or the new one, never an empty slot.
 
-MAP is a name, id:N or pinned:PATH. The program is one of an object file, which is loaded, or
+MAP is a name, id:N or pinned:PATH. A name means an array that a program uses or somebody holds
+rather than one that is left over, and must mean one. The program is one of an object file, which is loaded, or
 id:N or pinned:PATH. A program of an object uses the maps of the programs around the array where
 names, types and sizes agree; global data is its own. --fresh MAP gives it a new map.
 
@@ -73,6 +76,7 @@ func oneArgument(form string) cobra.PositionalArgs {
 
 // liveSlot is MAP[INDEX] of a command line.
 type liveSlot struct {
+	live  *kernel.Live
 	array *kernel.Array
 	index uint32
 }
@@ -94,39 +98,33 @@ func openSlot(text string) (*liveSlot, error) {
 	if err != nil {
 		return nil, usagef("%s: the index %q is not a number of 32 bits", text, key)
 	}
-	if err := kernel.Available(); err != nil {
-		return nil, &unavailable{err}
-	}
-	a, err := openArray(name)
+	live, err := look()
 	if err != nil {
 		return nil, err
 	}
-	return &liveSlot{a, uint32(index)}, nil
+	a, err := openArray(live, name)
+	if err != nil {
+		return nil, errors.Join(err, live.Close())
+	}
+	return &liveSlot{live, a, uint32(index)}, nil
 }
 
 // openArray opens a name, id:N or pinned:PATH.
-func openArray(text string) (*kernel.Array, error) {
+func openArray(live *kernel.Live, text string) (*kernel.Array, error) {
 	if id, ok := strings.CutPrefix(text, "id:"); ok {
-		return openByID(id)
+		return openByID(live, id)
 	}
 	if path, ok := strings.CutPrefix(text, "pinned:"); ok {
-		return kernel.OpenPinnedArray(path)
+		return live.OpenPinned(path)
 	}
-	named, err := openNamed(text)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(named) == 0:
+	a, err := live.One(text)
+	if errors.As(err, new(*kernel.AmbiguousArrayError)) {
+		return nil, usageError{err}
+	}
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, noArray(text)
-	case len(named) == 1:
-		return named[0], nil
 	}
-	defer closeArrays(named)
-	ids := make([]string, len(named))
-	for i, a := range named {
-		ids[i] = fmt.Sprintf("id:%d", a.ID())
-	}
-	return nil, usagef("the kernel has %d program arrays named %q; choose one of %s", len(named), text, strings.Join(ids, ", "))
+	return a, err
 }
 
 func setSlot(text string, f *setFlags, out, errOut io.Writer) error {
@@ -139,7 +137,7 @@ func setSlot(text string, f *setFlags, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer s.array.Close()
+	defer s.live.Close()
 	shared, err := putProgram(s, text[end+2:], f.fresh)
 	if err != nil {
 		return loadError(err)
@@ -207,7 +205,7 @@ func clearSlot(text string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer s.array.Close()
+	defer s.live.Close()
 	if err := s.array.Clear(s.index); err != nil {
 		return err
 	}
