@@ -1,0 +1,195 @@
+package userspace
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/load"
+	"github.com/carom-bpf/carom/internal/verifier"
+	"github.com/carom-bpf/carom/internal/vm"
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+)
+
+// VerifyOptions say what programs are verified against.
+type VerifyOptions struct {
+	KernelTypes *btf.Spec         // for CO-RE relocations, as in engine.Options
+	Kconfig     map[string]string // answers CONFIG_ variables
+	Helpers     []vm.Helper       // custom helpers
+	Profile     *linux.Profile    // nil for the reference
+	Log         io.Writer         // nil for none
+	CPUs        int               // of per-CPU maps whose size depends on it; 0 for 1
+}
+
+// Verifier verifies the programs of one collection spec. It is not safe for concurrent use.
+type Verifier struct {
+	spec    *ebpf.CollectionSpec
+	opts    VerifyOptions
+	env     *load.Env
+	kconfig *load.Kconfig
+	maps    map[string]*verifier.Map
+}
+
+// NewVerifier prepares the maps of a spec, which it does not change.
+func NewVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions) (*Verifier, error) {
+	if err := load.Check(spec); err != nil {
+		return nil, err
+	}
+	v := &Verifier{spec: spec, opts: opts, maps: map[string]*verifier.Map{}}
+	kconfig, err := load.NewKconfig(spec, opts.Kconfig)
+	if err != nil {
+		return nil, err
+	}
+	v.kconfig = kconfig
+	for name := range spec.Maps {
+		if err := v.addMap(name); err != nil {
+			return nil, err
+		}
+	}
+	if kconfig != nil {
+		v.maps[".kconfig"] = &verifier.Map{
+			Name: ".kconfig", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(len(kconfig.Data)), MaxEntries: 1,
+			Flags: linux.MapReadOnlyProg, Frozen: true, Data: kconfig.Data,
+		}
+	}
+	v.env = &load.Env{
+		Types:   load.Targets(spec, opts.KernelTypes),
+		Kconfig: kconfig.Offset,
+		Map: func(name string) (load.MapAddress, bool) {
+			_, ok := v.maps[name]
+			return load.MapAddress{}, ok
+		},
+	}
+	return v, nil
+}
+
+// addMap converts the definition of a map.
+func (v *Verifier) addMap(name string) error {
+	spec := v.spec.Maps[name]
+	m, err := convertMap(name, spec, max(v.opts.CPUs, 1))
+	if err != nil {
+		return err
+	}
+	if m.Flags&linux.MapReadOnlyProg != 0 {
+		contents, err := load.Contents(name, spec, v.spec.Variables)
+		if err != nil {
+			return err
+		}
+		m.Frozen = len(contents) > 0
+		if m.Frozen && m.Type == ebpf.Array && m.MaxEntries == 1 {
+			if m.Data, err = load.Bytes(contents[0].Value, int(m.ValueSize)); err != nil {
+				return fmt.Errorf("map %s: initial contents: %w", name, err)
+			}
+		}
+	}
+	v.maps[name] = m
+	return nil
+}
+
+func convertMap(name string, spec *ebpf.MapSpec, cpus int) (*verifier.Map, error) {
+	s, err := load.MapSpec(name, spec, cpus)
+	if err != nil {
+		return nil, err
+	}
+	m := &verifier.Map{
+		Name: name, Type: s.Type, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries,
+		Flags: s.Flags, Key: spec.Key, Value: spec.Value, Fields: specialFields(spec.Value, 0),
+	}
+	if spec.InnerMap != nil {
+		if m.Inner, err = convertMap(name+" (inner)", spec.InnerMap, cpus); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// specialFields finds the members of a map value that belong to the kernel
+// (btf_parse_fields, kernel/bpf/btf.c).
+func specialFields(t btf.Type, base uint32) []verifier.Field {
+	s, ok := btf.UnderlyingType(t).(*btf.Struct)
+	if !ok {
+		return nil
+	}
+	var fields []verifier.Field
+	for _, m := range s.Members {
+		inner, ok := btf.UnderlyingType(m.Type).(*btf.Struct)
+		if !ok {
+			continue
+		}
+		off := base + uint32(m.Offset.Bytes())
+		if slices.Contains(specialStructs, inner.Name) {
+			fields = append(fields, verifier.Field{Name: inner.Name, Off: off, Size: inner.Size})
+			continue
+		}
+		fields = append(fields, specialFields(inner, off)...)
+	}
+	return fields
+}
+
+var specialStructs = []string{
+	"bpf_spin_lock", "bpf_res_spin_lock", "bpf_timer", "bpf_wq", "bpf_list_head", "bpf_list_node",
+	"bpf_rb_root", "bpf_rb_node", "bpf_refcount", "bpf_task_work",
+}
+
+// Program converts one program.
+func (v *Verifier) Program(name string) (*verifier.Program, error) {
+	spec := v.spec.Programs[name]
+	if spec == nil {
+		return nil, fmt.Errorf("program %s is not in the object: %w", name, linux.ENOENT)
+	}
+	low, err := load.Lower(spec, v.env)
+	if err != nil {
+		return nil, err
+	}
+	p := &verifier.Program{
+		Name: spec.Name, Type: spec.Type, AttachType: spec.AttachType, Flags: spec.Flags,
+		GPL: gplCompatible(spec.License), Insns: low.Insns, Kfuncs: map[int32]string{},
+		AttachTo: attachTarget(spec), Helper: v.custom(),
+	}
+	for i, k := range low.Kfuncs {
+		p.Kfuncs[int32(i)] = k
+	}
+	for _, m := range low.Maps {
+		p.Maps = append(p.Maps, v.maps[m])
+	}
+	for _, f := range low.Funcs {
+		p.Funcs = append(p.Funcs, verifier.Func{Insn: f.Insn, Name: f.Name, Type: f.Type})
+	}
+	for _, l := range low.Lines {
+		p.Lines = append(p.Lines, verifier.Line{Insn: l.Insn, File: l.File, Line: l.Line, Col: l.Col, Text: strings.TrimSpace(l.Text)})
+	}
+	return p, nil
+}
+
+// Verify verifies one program.
+func (v *Verifier) Verify(name string) (*verifier.Verdict, error) {
+	p, err := v.Program(name)
+	if err != nil {
+		return nil, err
+	}
+	return verifier.Verify(p, &verifier.Options{Profile: v.opts.Profile, Log: v.opts.Log})
+}
+
+// custom finds the prototypes of custom helpers.
+func (v *Verifier) custom() func(id uint32) *verifier.Custom {
+	if len(v.opts.Helpers) == 0 {
+		return nil
+	}
+	byID := map[uint32]*verifier.Custom{}
+	for _, h := range v.opts.Helpers {
+		byID[h.ID] = &verifier.Custom{Proto: h.Proto, UnwindOnZero: h.UnwindOnZero}
+	}
+	return func(id uint32) *verifier.Custom { return byID[id] }
+}
+
+// gplCompatible is license_is_gpl_compatible (include/linux/license.h).
+func gplCompatible(license string) bool {
+	switch license {
+	case "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL":
+		return true
+	}
+	return false
+}
