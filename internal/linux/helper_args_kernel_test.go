@@ -24,7 +24,8 @@ const (
 // callMaps are the maps that calls are made with.
 type callMaps struct {
 	byType   map[ebpf.MapType]*ebpf.Map
-	readOnly *ebpf.Map // frozen, one value of 16 zero bytes
+	readOnly *ebpf.Map  // frozen, one value of 16 zero bytes
+	slice    btf.TypeID // bpf_dynptr_slice
 }
 
 func newMap(t *testing.T, spec ebpf.MapSpec) *ebpf.Map {
@@ -39,7 +40,7 @@ func newMap(t *testing.T, spec ebpf.MapSpec) *ebpf.Map {
 
 func newCallMaps(t *testing.T) *callMaps {
 	t.Helper()
-	c := &callMaps{byType: map[ebpf.MapType]*ebpf.Map{}}
+	c := &callMaps{byType: map[ebpf.MapType]*ebpf.Map{}, slice: kernelFunc("bpf_dynptr_slice")}
 	inner := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 16, MaxEntries: 1}
 	storage := func(typ ebpf.MapType) ebpf.MapSpec {
 		u32 := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
@@ -240,6 +241,8 @@ func TestHelperArguments(t *testing.T) {
 			delete(left, p.Symbol)
 			oneArgumentLess(t, k, c)
 			memoryFlags(t, k, c, maps)
+			license(t, k, c)
+			packetFlags(t, k, c)
 		}
 	}
 	t.Logf("%d variants called", len(seen))
@@ -271,10 +274,104 @@ func memoryFlags(t *testing.T, k kernelType, c *call, maps *callMaps) {
 		}
 		reg := asm.R1 + asm.Register(i)
 		answer := lastLine(k.load(c.program(-1, i, asm.Instructions{asm.LoadMapValue(reg, maps.readOnly.FD(), 0)})))
+		if a.Has(linux.MemFixedSize) && strings.HasSuffix(answer, "is outside of the allowed memory range") {
+			answer = "" // larger than the value
+		}
 		if wrote := strings.HasPrefix(answer, "write into map forbidden"); wrote != a.Has(linux.MemWrite) || !wrote && !passes(answer) {
-			t.Errorf("%s in %s: argument %d is %v, the kernel says %q of read-only memory", c.p.Symbol, k.name, i+1, a, answer)
+			t.Errorf("%s in %s: argument %d is %#x, the kernel says %q of a read-only map", c.p.Symbol, k.name, i+1, uint32(a), answer)
+		}
+		if maps.slice == 0 || a.Base() != linux.ArgPtrToMem {
+			continue
+		}
+		slice := *c
+		slice.setup = append(slices.Clone(c.setup), readOnlyMemory(maps.byType[ebpf.Array], maps.slice)...)
+		answer = lastLine(k.load(slice.program(-1, i, asm.Instructions{asm.Mov.Reg(reg, asm.R8)})))
+		refused := strings.Contains(answer, "type=rdonly_mem expected=")
+		tooSmall := a.Has(linux.MemFixedSize) && strings.HasSuffix(answer, "is outside of the allowed memory range")
+		if refused == a.Has(linux.MemRdonly) || !refused && !tooSmall && !passes(answer) {
+			t.Errorf("%s in %s: argument %d is %#x, the kernel says %q of read-only memory", c.p.Symbol, k.name, i+1, uint32(a), answer)
 		}
 	}
+}
+
+// license calls the helper from a program that is not under the GPL.
+func license(t *testing.T, k kernelType, c *call) {
+	t.Helper()
+	if len(c.setup) > 0 {
+		return // its helpers may ask for the GPL themselves
+	}
+	k.license = "Proprietary"
+	const text = "cannot call GPL-restricted function from non-GPL compatible program"
+	answer := lastLine(k.load(c.program(-1, -1, nil)))
+	if refused := answer == text; refused != c.p.GPLOnly {
+		t.Errorf("%s in %s: GPL only is %v, the kernel says %q", c.p.Symbol, k.name, c.p.GPLOnly, answer)
+	}
+}
+
+// packetFlags uses packet pointers as memory of the call, and after it.
+func packetFlags(t *testing.T, k kernelType, c *call) {
+	t.Helper()
+	data, end := int16(76), int16(80) // struct __sk_buff
+	switch k.typ {
+	case ebpf.XDP:
+		data, end = 0, 4 // struct xdp_md
+	case ebpf.SchedCLS, ebpf.LWTXmit, ebpf.LWTIn, ebpf.LWTOut, ebpf.LWTSeg6Local, ebpf.SkSKB, ebpf.CGroupSKB:
+	default:
+		return
+	}
+	packet := asm.Instructions{ // R9: 64 bytes of the packet
+		asm.LoadMem(asm.R9, asm.R6, data, asm.Word), asm.LoadMem(asm.R8, asm.R6, end, asm.Word),
+		asm.Mov.Reg(asm.R1, asm.R9), asm.Add.Imm(asm.R1, 64), asm.JLE.Reg(asm.R1, asm.R8, "there"),
+		asm.Mov.Imm(asm.R0, 1), asm.Return(), asm.Mov.Reg(asm.R0, asm.R9).WithSymbol("there"),
+	}
+	with := *c
+	with.setup = append(slices.Clone(c.setup), packet...)
+	insns := with.program(-1, -1, nil)
+	insns = append(insns[:len(insns)-2], asm.LoadMem(asm.R0, asm.R9, 0, asm.Byte), asm.Mov.Imm(asm.R0, 1), asm.Return())
+	answer := lastLine(k.load(insns))
+	if changes := answer == "R9 invalid mem access 'scalar'"; changes != c.p.ChangesPacket || !changes && !passes(answer) {
+		t.Errorf("%s in %s: changes the packet is %v, the kernel says %q", c.p.Symbol, k.name, c.p.ChangesPacket, answer)
+	}
+	for i, a := range c.p.Args {
+		if a.Base() != linux.ArgPtrToMem && a.Base() != linux.ArgPtrToMapKey && a.Base() != linux.ArgPtrToMapValue {
+			continue
+		}
+		answer := lastLine(k.load(with.program(-1, i, asm.Instructions{asm.Mov.Reg(asm.R1+asm.Register(i), asm.R9)})))
+		if allowed := answer != "helper access to the packet is not allowed"; allowed != c.p.PktAccess {
+			t.Errorf("%s in %s: argument %d in the packet is %v, the kernel says %q", c.p.Symbol, k.name, i+1, c.p.PktAccess, answer)
+		}
+	}
+}
+
+// readOnlyMemory puts the address of 16 bytes that may not be written into R8: a slice of a dynptr.
+func readOnlyMemory(m *ebpf.Map, slice btf.TypeID) asm.Instructions {
+	const dynptr = -304
+	return asm.Instructions{
+		asm.LoadMapValue(asm.R1, m.FD(), 0), asm.Mov.Imm(asm.R2, bufferSize), asm.Mov.Imm(asm.R3, 0),
+		asm.Mov.Reg(asm.R4, asm.R10), asm.Add.Imm(asm.R4, dynptr), asm.FnDynptrFromMem.Call(),
+		asm.Mov.Reg(asm.R1, asm.R10), asm.Add.Imm(asm.R1, dynptr), asm.Mov.Imm(asm.R2, 0), asm.Mov.Imm(asm.R3, 0),
+		asm.Mov.Imm(asm.R4, bufferSize),
+		{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Call), Src: asm.PseudoKfuncCall, Constant: int64(slice)},
+		asm.JNE.Imm(asm.R0, 0, "slice"), asm.Mov.Imm(asm.R0, 1), asm.Return(),
+		asm.Mov.Reg(asm.R8, asm.R0).WithSymbol("slice"),
+	}
+}
+
+// kernelFunc finds a kernel function in the kernel's BTF, 0 where there is none.
+func kernelFunc(name string) btf.TypeID {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return 0
+	}
+	var f *btf.Func
+	if err := kernel.TypeByName(name, &f); err != nil {
+		return 0
+	}
+	id, err := kernel.TypeID(f)
+	if err != nil {
+		return 0
+	}
+	return id
 }
 
 // TestMapsOfHelpers passes every type of map to every helper that takes maps.

@@ -3,6 +3,7 @@
 package linux_test
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,69 +28,75 @@ type kernelType struct {
 	attach ebpf.AttachType
 	to     string // function, hook or iterator
 	flags  uint32
+
+	license string // GPL when empty
+}
+
+func kind(name string, typ ebpf.ProgramType, attach ebpf.AttachType, to string, flags uint32) kernelType {
+	return kernelType{name: name, typ: typ, attach: attach, to: to, flags: flags}
 }
 
 func kernelTypes() []kernelType {
 	types := []kernelType{
-		{"socket filter", ebpf.SocketFilter, 0, "", 0},
-		{"tc", ebpf.SchedCLS, 0, "", 0},
-		{"tc action", ebpf.SchedACT, 0, "", 0},
-		{"tcx", ebpf.SchedCLS, ebpf.AttachTCXIngress, "", 0},
-		{"xdp", ebpf.XDP, ebpf.AttachXDP, "", 0},
-		{"xdp devmap", ebpf.XDP, ebpf.AttachXDPDevMap, "", 0},
-		{"xdp cpumap", ebpf.XDP, ebpf.AttachXDPCPUMap, "", 0},
-		{"kprobe", ebpf.Kprobe, 0, "", 0},
-		{"kprobe sleepable", ebpf.Kprobe, 0, "", flagSleepable},
-		{"kprobe multi", ebpf.Kprobe, ebpf.AttachTraceKprobeMulti, "", 0},
-		{"kprobe session", ebpf.Kprobe, ebpf.AttachTraceKprobeSession, "", 0},
-		{"uprobe multi", ebpf.Kprobe, ebpf.AttachTraceUprobeMulti, "", 0},
-		{"uprobe multi sleepable", ebpf.Kprobe, ebpf.AttachTraceUprobeMulti, "", flagSleepable},
-		{"tracepoint", ebpf.TracePoint, 0, "", 0},
-		{"perf event", ebpf.PerfEvent, 0, "", 0},
-		{"raw tracepoint", ebpf.RawTracepoint, 0, "", 0},
-		{"writable raw tracepoint", ebpf.RawTracepointWritable, 0, "", 0},
-		{"cgroup skb ingress", ebpf.CGroupSKB, ebpf.AttachCGroupInetIngress, "", 0},
-		{"cgroup skb egress", ebpf.CGroupSKB, ebpf.AttachCGroupInetEgress, "", 0},
-		{"cgroup sock create", ebpf.CGroupSock, ebpf.AttachCGroupInetSockCreate, "", 0},
-		{"cgroup sock release", ebpf.CGroupSock, ebpf.AttachCgroupInetSockRelease, "", 0},
-		{"cgroup post bind4", ebpf.CGroupSock, ebpf.AttachCGroupInet4PostBind, "", 0},
-		{"cgroup post bind6", ebpf.CGroupSock, ebpf.AttachCGroupInet6PostBind, "", 0},
-		{"lwt in", ebpf.LWTIn, 0, "", 0},
-		{"lwt out", ebpf.LWTOut, 0, "", 0},
-		{"lwt xmit", ebpf.LWTXmit, 0, "", 0},
-		{"lwt seg6local", ebpf.LWTSeg6Local, 0, "", 0},
-		{"sock ops", ebpf.SockOps, ebpf.AttachCGroupSockOps, "", 0},
-		{"sk_skb", ebpf.SkSKB, 0, "", 0},
-		{"sk_skb parser", ebpf.SkSKB, ebpf.AttachSkSKBStreamParser, "", 0},
-		{"sk_skb verdict", ebpf.SkSKB, ebpf.AttachSkSKBVerdict, "", 0},
-		{"sk_msg", ebpf.SkMsg, ebpf.AttachSkMsgVerdict, "", 0},
-		{"cgroup device", ebpf.CGroupDevice, ebpf.AttachCGroupDevice, "", 0},
-		{"sk_reuseport", ebpf.SkReuseport, ebpf.AttachSkReuseportSelect, "", 0},
-		{"sk_reuseport migrate", ebpf.SkReuseport, ebpf.AttachSkReuseportSelectOrMigrate, "", 0},
-		{"flow dissector", ebpf.FlowDissector, ebpf.AttachFlowDissector, "", 0},
-		{"cgroup sysctl", ebpf.CGroupSysctl, ebpf.AttachCGroupSysctl, "", 0},
-		{"cgroup getsockopt", ebpf.CGroupSockopt, ebpf.AttachCGroupGetsockopt, "", 0},
-		{"cgroup setsockopt", ebpf.CGroupSockopt, ebpf.AttachCGroupSetsockopt, "", 0},
-		{"sk_lookup", ebpf.SkLookup, ebpf.AttachSkLookup, "", 0},
-		{"syscall", ebpf.Syscall, 0, "", flagSleepable},
-		{"netfilter", ebpf.Netfilter, ebpf.AttachNetfilter, "", 0},
-		{"fentry", ebpf.Tracing, ebpf.AttachTraceFEntry, "bpf_fentry_test1", 0},
-		{"fentry d_path", ebpf.Tracing, ebpf.AttachTraceFEntry, "vfs_truncate", 0},
-		{"fentry sleepable", ebpf.Tracing, ebpf.AttachTraceFEntry, "__x64_sys_nanosleep", flagSleepable},
-		{"fexit", ebpf.Tracing, ebpf.AttachTraceFExit, "bpf_fentry_test1", 0},
-		{"fmod_ret", ebpf.Tracing, ebpf.AttachModifyReturn, "bpf_modify_return_test", 0},
-		{"tp_btf", ebpf.Tracing, ebpf.AttachTraceRawTp, "sched_switch", 0},
-		{"iterator task", ebpf.Tracing, ebpf.AttachTraceIter, "task", 0},
-		{"iterator task sleepable", ebpf.Tracing, ebpf.AttachTraceIter, "task", flagSleepable},
-		{"iterator tcp", ebpf.Tracing, ebpf.AttachTraceIter, "tcp", 0},
-		{"iterator udp", ebpf.Tracing, ebpf.AttachTraceIter, "udp", 0},
-		{"iterator unix", ebpf.Tracing, ebpf.AttachTraceIter, "unix", 0},
-		{"lsm", ebpf.LSM, ebpf.AttachLSMMac, "file_open", 0},
-		{"lsm sleepable", ebpf.LSM, ebpf.AttachLSMMac, "file_open", flagSleepable},
-		{"lsm cgroup", ebpf.LSM, ebpf.AttachLSMCgroup, "socket_post_create", 0},
-		{"lsm cgroup sendmsg", ebpf.LSM, ebpf.AttachLSMCgroup, "socket_bind", 0},
-		{"lsm cgroup sk_alloc", ebpf.LSM, ebpf.AttachLSMCgroup, "sk_alloc_security", 0},
-		{"lsm cgroup bprm", ebpf.LSM, ebpf.AttachLSMCgroup, "inet_csk_clone", 0},
+		kind("tc", ebpf.SchedCLS, 0, "", 0),
+		kind("socket filter", ebpf.SocketFilter, 0, "", 0),
+		kind("tc action", ebpf.SchedACT, 0, "", 0),
+		kind("tcx", ebpf.SchedCLS, ebpf.AttachTCXIngress, "", 0),
+		kind("xdp", ebpf.XDP, ebpf.AttachXDP, "", 0),
+		kind("xdp devmap", ebpf.XDP, ebpf.AttachXDPDevMap, "", 0),
+		kind("xdp cpumap", ebpf.XDP, ebpf.AttachXDPCPUMap, "", 0),
+		kind("kprobe", ebpf.Kprobe, 0, "", 0),
+		kind("kprobe sleepable", ebpf.Kprobe, 0, "", flagSleepable),
+		kind("kprobe multi", ebpf.Kprobe, ebpf.AttachTraceKprobeMulti, "", 0),
+		kind("kprobe session", ebpf.Kprobe, ebpf.AttachTraceKprobeSession, "", 0),
+		kind("uprobe multi", ebpf.Kprobe, ebpf.AttachTraceUprobeMulti, "", 0),
+		kind("uprobe multi sleepable", ebpf.Kprobe, ebpf.AttachTraceUprobeMulti, "", flagSleepable),
+		kind("tracepoint", ebpf.TracePoint, 0, "", 0),
+		kind("perf event", ebpf.PerfEvent, 0, "", 0),
+		kind("raw tracepoint", ebpf.RawTracepoint, 0, "", 0),
+		kind("writable raw tracepoint", ebpf.RawTracepointWritable, 0, "", 0),
+		kind("cgroup skb ingress", ebpf.CGroupSKB, ebpf.AttachCGroupInetIngress, "", 0),
+		kind("cgroup skb egress", ebpf.CGroupSKB, ebpf.AttachCGroupInetEgress, "", 0),
+		kind("cgroup sock create", ebpf.CGroupSock, ebpf.AttachCGroupInetSockCreate, "", 0),
+		kind("cgroup sock release", ebpf.CGroupSock, ebpf.AttachCgroupInetSockRelease, "", 0),
+		kind("cgroup post bind4", ebpf.CGroupSock, ebpf.AttachCGroupInet4PostBind, "", 0),
+		kind("cgroup post bind6", ebpf.CGroupSock, ebpf.AttachCGroupInet6PostBind, "", 0),
+		kind("lwt in", ebpf.LWTIn, 0, "", 0),
+		kind("lwt out", ebpf.LWTOut, 0, "", 0),
+		kind("lwt xmit", ebpf.LWTXmit, 0, "", 0),
+		kind("lwt seg6local", ebpf.LWTSeg6Local, 0, "", 0),
+		kind("sock ops", ebpf.SockOps, ebpf.AttachCGroupSockOps, "", 0),
+		kind("sk_skb", ebpf.SkSKB, 0, "", 0),
+		kind("sk_skb parser", ebpf.SkSKB, ebpf.AttachSkSKBStreamParser, "", 0),
+		kind("sk_skb verdict", ebpf.SkSKB, ebpf.AttachSkSKBVerdict, "", 0),
+		kind("sk_msg", ebpf.SkMsg, ebpf.AttachSkMsgVerdict, "", 0),
+		kind("cgroup device", ebpf.CGroupDevice, ebpf.AttachCGroupDevice, "", 0),
+		kind("sk_reuseport", ebpf.SkReuseport, ebpf.AttachSkReuseportSelect, "", 0),
+		kind("sk_reuseport migrate", ebpf.SkReuseport, ebpf.AttachSkReuseportSelectOrMigrate, "", 0),
+		kind("flow dissector", ebpf.FlowDissector, ebpf.AttachFlowDissector, "", 0),
+		kind("cgroup sysctl", ebpf.CGroupSysctl, ebpf.AttachCGroupSysctl, "", 0),
+		kind("cgroup getsockopt", ebpf.CGroupSockopt, ebpf.AttachCGroupGetsockopt, "", 0),
+		kind("cgroup setsockopt", ebpf.CGroupSockopt, ebpf.AttachCGroupSetsockopt, "", 0),
+		kind("sk_lookup", ebpf.SkLookup, ebpf.AttachSkLookup, "", 0),
+		kind("syscall", ebpf.Syscall, 0, "", flagSleepable),
+		kind("netfilter", ebpf.Netfilter, ebpf.AttachNetfilter, "", 0),
+		kind("fentry", ebpf.Tracing, ebpf.AttachTraceFEntry, "bpf_fentry_test1", 0),
+		kind("fentry d_path", ebpf.Tracing, ebpf.AttachTraceFEntry, "vfs_truncate", 0),
+		kind("fentry sleepable", ebpf.Tracing, ebpf.AttachTraceFEntry, "__x64_sys_nanosleep", flagSleepable),
+		kind("fexit", ebpf.Tracing, ebpf.AttachTraceFExit, "bpf_fentry_test1", 0),
+		kind("fmod_ret", ebpf.Tracing, ebpf.AttachModifyReturn, "bpf_modify_return_test", 0),
+		kind("tp_btf", ebpf.Tracing, ebpf.AttachTraceRawTp, "sched_switch", 0),
+		kind("iterator task", ebpf.Tracing, ebpf.AttachTraceIter, "task", 0),
+		kind("iterator task sleepable", ebpf.Tracing, ebpf.AttachTraceIter, "task", flagSleepable),
+		kind("iterator tcp", ebpf.Tracing, ebpf.AttachTraceIter, "tcp", 0),
+		kind("iterator udp", ebpf.Tracing, ebpf.AttachTraceIter, "udp", 0),
+		kind("iterator unix", ebpf.Tracing, ebpf.AttachTraceIter, "unix", 0),
+		kind("lsm", ebpf.LSM, ebpf.AttachLSMMac, "file_open", 0),
+		kind("lsm sleepable", ebpf.LSM, ebpf.AttachLSMMac, "file_open", flagSleepable),
+		kind("lsm cgroup", ebpf.LSM, ebpf.AttachLSMCgroup, "socket_post_create", 0),
+		kind("lsm cgroup sendmsg", ebpf.LSM, ebpf.AttachLSMCgroup, "socket_bind", 0),
+		kind("lsm cgroup sk_alloc", ebpf.LSM, ebpf.AttachLSMCgroup, "sk_alloc_security", 0),
+		kind("lsm cgroup bprm", ebpf.LSM, ebpf.AttachLSMCgroup, "inet_csk_clone", 0),
 	}
 	for _, a := range []ebpf.AttachType{
 		ebpf.AttachCGroupInet4Bind, ebpf.AttachCGroupInet6Bind, ebpf.AttachCGroupInet4Connect,
@@ -99,7 +106,7 @@ func kernelTypes() []kernelType {
 		ebpf.AttachCgroupInet6GetPeername, ebpf.AttachCgroupUnixGetpeername, ebpf.AttachCgroupInet4GetSockname,
 		ebpf.AttachCgroupInet6GetSockname, ebpf.AttachCgroupUnixGetsockname,
 	} {
-		types = append(types, kernelType{a.String(), ebpf.CGroupSockAddr, a, "", 0})
+		types = append(types, kind(a.String(), ebpf.CGroupSockAddr, a, "", 0))
 	}
 	return types
 }
@@ -108,7 +115,7 @@ func kernelTypes() []kernelType {
 func (k kernelType) load(insns asm.Instructions) (string, error) {
 	spec := &ebpf.ProgramSpec{
 		Name: "ask", Type: k.typ, AttachType: k.attach, AttachTo: k.to, Flags: k.flags,
-		License: "GPL", Instructions: insns,
+		License: cmp.Or(k.license, "GPL"), Instructions: insns,
 	}
 	p, err := ebpf.NewProgramWithOptions(spec, ebpf.ProgramOptions{LogLevel: ebpf.LogLevelBranch, LogSizeStart: 4096})
 	if err == nil {
@@ -158,14 +165,14 @@ func TestHelpersOfTypes(t *testing.T) {
 				log, err := k.load(asm.Instructions{
 					asm.FnGetPrandomU32.Call(), asm.BuiltinFunc(id).Call(), asm.Mov.Imm(asm.R0, 1), asm.Return(),
 				})
-				compare(t, id, table.Proto(id), lastLine(log, err), missing)
+				compare(t, k, id, table.Proto(id), lastLine(log, err), missing)
 			}
 		})
 	}
 }
 
 // compare says where the kernel's answer is not that of the table.
-func compare(t *testing.T, id uint32, p *linux.Proto, answer string, missing linux.Feature) {
+func compare(t *testing.T, k kernelType, id uint32, p *linux.Proto, answer string, missing linux.Feature) {
 	t.Helper()
 	refused := strings.Contains(answer, "program of this type cannot use helper")
 	switch {
@@ -179,7 +186,11 @@ func compare(t *testing.T, id uint32, p *linux.Proto, answer string, missing lin
 	case p == nil && !refused:
 		t.Errorf("%s: not allowed, the kernel says %q", isa.HelperName(int32(id)), answer)
 	case p == nil || refused:
-	case p.MightSleep && strings.Contains(answer, "might sleep"), p.Allowed != linux.AllowedAlways && strings.Contains(answer, "not allowed in probe"):
+	case p.MightSleep && k.flags&flagSleepable == 0:
+		if answer != "helper call might sleep in a non-sleepable prog" && p.Allowed == linux.AllowedAlways {
+			t.Errorf("%s (%s): might sleep, the kernel says %q", p.Name, p.Symbol, answer)
+		}
+	case p.Allowed != linux.AllowedAlways && strings.Contains(answer, "not allowed in probe"):
 	case p.NumArgs() > 0 && answer != "R1 !read_ok":
 		t.Errorf("%s (%s): takes %d arguments, the kernel says %q", p.Name, p.Symbol, p.NumArgs(), answer)
 	case p.NumArgs() == 0 && answer == "R1 !read_ok":

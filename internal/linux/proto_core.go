@@ -28,7 +28,7 @@ func coreProtos() []Proto {
 		{ID: FuncGetLocalStorage, Symbol: "bpf_get_local_storage", Ret: RetPtrToMapValue, Args: args{ArgConstMapPtr, ArgAnything}},
 		{ID: FuncGetRetval, Symbol: "bpf_get_retval", Ret: RetInteger},
 		{ID: FuncSetRetval, Symbol: "bpf_set_retval", Ret: RetInteger, Args: args{ArgAnything}},
-		{ID: FuncSysctlGetName, Symbol: "bpf_sysctl_get_name", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToMem, ArgConstSize, ArgAnything}},
+		{ID: FuncSysctlGetName, Symbol: "bpf_sysctl_get_name", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToMem | MemWrite, ArgConstSize, ArgAnything}},
 		{ID: FuncSysctlGetCurrentValue, Symbol: "bpf_sysctl_get_current_value", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSize}},
 		{ID: FuncSysctlGetNewValue, Symbol: "bpf_sysctl_get_new_value", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSize}},
 		{ID: FuncSysctlSetNewValue, Symbol: "bpf_sysctl_set_new_value", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToMem | MemRdonly, ArgConstSize}},
@@ -68,7 +68,7 @@ func coreProtos() []Proto {
 		{ID: FuncCopyFromUserTask, Symbol: "bpf_copy_from_user_task", Ret: RetInteger, Args: args{ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything, ArgPtrToBTFID, ArgAnything}, ArgBTF: [5]string{3: "task_struct"}, GPLOnly: true, MightSleep: true},
 		{ID: FuncPerCPUPtr, Symbol: "bpf_per_cpu_ptr", Ret: RetPtrToMemOrBTFID | PtrMaybeNull | MemRdonly, Args: args{ArgPtrToPercpuBTFID, ArgAnything}},
 		{ID: FuncThisCPUPtr, Symbol: "bpf_this_cpu_ptr", Ret: RetPtrToMemOrBTFID | MemRdonly, Args: args{ArgPtrToPercpuBTFID}},
-		{ID: FuncSnprintf, Symbol: "bpf_snprintf", Ret: RetInteger, Args: args{ArgPtrToMemOrNull, ArgConstSizeOrZero, ArgPtrToConstStr, ArgPtrToMem | PtrMaybeNull | MemRdonly, ArgConstSizeOrZero}, GPLOnly: true},
+		{ID: FuncSnprintf, Symbol: "bpf_snprintf", Ret: RetInteger, Args: args{ArgPtrToMemOrNull | MemWrite, ArgConstSizeOrZero, ArgPtrToConstStr, ArgPtrToMem | PtrMaybeNull | MemRdonly, ArgConstSizeOrZero}, GPLOnly: true},
 		{ID: FuncTimerInit, Symbol: "bpf_timer_init", Ret: RetInteger, Args: args{ArgPtrToTimer, ArgConstMapPtr, ArgAnything}, GPLOnly: true},
 		{ID: FuncTimerSetCallback, Symbol: "bpf_timer_set_callback", Ret: RetInteger, Args: args{ArgPtrToTimer, ArgPtrToFunc}, GPLOnly: true},
 		{ID: FuncTimerStart, Symbol: "bpf_timer_start", Ret: RetInteger, Args: args{ArgPtrToTimer, ArgAnything, ArgAnything}, GPLOnly: true},
@@ -100,7 +100,7 @@ func coreProtos() []Proto {
 		// kernel/bpf/syscall.c
 		{ID: FuncSysBPF, Symbol: "bpf_sys_bpf", Ret: RetInteger, Args: args{ArgAnything, ArgPtrToMem | MemRdonly, ArgConstSize}, MightSleep: true},
 		{ID: FuncSysClose, Symbol: "bpf_sys_close", Ret: RetInteger, Args: args{ArgAnything}, MightSleep: true},
-		{ID: FuncKallsymsLookupName, Symbol: "bpf_kallsyms_lookup_name", Ret: RetInteger, Args: args{ArgPtrToMem, ArgConstSizeOrZero, ArgAnything, ArgPtrToFixedSizeMem | MemUninit | MemWrite | MemAligned}, ArgSize: [5]uint32{3: 8}},
+		{ID: FuncKallsymsLookupName, Symbol: "bpf_kallsyms_lookup_name", Ret: RetInteger, Args: args{ArgPtrToMem | MemRdonly, ArgConstSizeOrZero, ArgAnything, ArgPtrToFixedSizeMem | MemUninit | MemWrite | MemAligned}, ArgSize: [5]uint32{3: 8}},
 		// kernel/bpf/task_iter.c
 		{ID: FuncFindVMA, Symbol: "bpf_find_vma", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgAnything, ArgPtrToFunc, ArgPtrToStackOrNull, ArgAnything}, ArgBTF: [5]string{0: "task_struct"}},
 	}

@@ -25,8 +25,8 @@ func traceProtos() []Proto {
 		{ID: FuncTaskPtRegs, Symbol: "bpf_task_pt_regs", Ret: RetPtrToBTFID, Args: args{ArgPtrToBTFID}, ArgBTF: [5]string{0: "task_struct"}, RetBTF: "pt_regs", GPLOnly: true},
 		{ID: FuncSendSignal, Symbol: "bpf_send_signal", Ret: RetInteger, Args: args{ArgAnything}},
 		{ID: FuncSendSignalThread, Symbol: "bpf_send_signal_thread", Ret: RetInteger, Args: args{ArgAnything}},
-		{ID: FuncDPath, Symbol: "bpf_d_path", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgPtrToMem, ArgConstSizeOrZero}, ArgBTF: [5]string{0: "path"}, Allowed: AllowedDPath},
-		{ID: FuncSnprintfBTF, Symbol: "bpf_snprintf_btf", Ret: RetInteger, Args: args{ArgPtrToMem, ArgConstSize, ArgPtrToMem | MemRdonly, ArgConstSize, ArgAnything}},
+		{ID: FuncDPath, Symbol: "bpf_d_path", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgPtrToMem | MemWrite, ArgConstSizeOrZero}, ArgBTF: [5]string{0: "path"}, Allowed: AllowedDPath},
+		{ID: FuncSnprintfBTF, Symbol: "bpf_snprintf_btf", Ret: RetInteger, Args: args{ArgPtrToMem | MemWrite, ArgConstSize, ArgPtrToMem | MemRdonly, ArgConstSize, ArgAnything}},
 		{ID: FuncGetFuncIP, Symbol: "bpf_get_func_ip_tracing", Ret: RetInteger, Args: args{ArgPtrToCtx}, GPLOnly: true},
 		{ID: FuncGetFuncIP, Symbol: "bpf_get_func_ip_kprobe", Ret: RetInteger, Args: args{ArgPtrToCtx}, GPLOnly: true},
 		{ID: FuncGetFuncIP, Symbol: "bpf_get_func_ip_kprobe_multi", Ret: RetInteger, Args: args{ArgPtrToCtx}},
@@ -44,9 +44,9 @@ func traceProtos() []Proto {
 		{ID: FuncGetStackid, Symbol: "bpf_get_stackid_tp", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgConstMapPtr, ArgAnything}, GPLOnly: true},
 		{ID: FuncGetStack, Symbol: "bpf_get_stack_tp", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
 		{ID: FuncPerfProgReadValue, Symbol: "bpf_perf_prog_read_value", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSize}, GPLOnly: true},
-		{ID: FuncReadBranchRecords, Symbol: "bpf_read_branch_records", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToMemOrNull, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
+		{ID: FuncReadBranchRecords, Symbol: "bpf_read_branch_records", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToMemOrNull | MemWrite, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
 		{ID: FuncPerfEventOutput, Symbol: "bpf_perf_event_output_raw_tp", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgConstMapPtr, ArgAnything, ArgPtrToMem | MemRdonly, ArgConstSizeOrZero}, GPLOnly: true},
 		{ID: FuncGetStackid, Symbol: "bpf_get_stackid_raw_tp", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgConstMapPtr, ArgAnything}, GPLOnly: true},
-		{ID: FuncGetStack, Symbol: "bpf_get_stack_raw_tp", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToMem | MemRdonly, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
+		{ID: FuncGetStack, Symbol: "bpf_get_stack_raw_tp", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
 	}
 }
