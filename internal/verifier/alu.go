@@ -262,7 +262,7 @@ func (v *verifier) combine(in isa.Insn, op uint8) *reject.Error {
 // constant.
 func (v *verifier) scalarMath(in isa.Insn, op uint8, dst, src *reg, imm bool) {
 	wide := in.Class() == isa.ClassALU64
-	plus, isConst := src.Var.Value, src.Var.IsConst()
+	delta, isConst := distance(op, wide, &dst.Scalar, &src.Scalar)
 	self := !imm && in.Src == in.Dst
 	operand := src.Scalar
 	scalar.ALU(op, width(wide), &dst.Scalar, &operand)
@@ -270,16 +270,11 @@ func (v *verifier) scalarMath(in isa.Insn, op uint8, dst, src *reg, imm bool) {
 	if !wide {
 		dst.Subreg = int32(v.insn) + 1
 	}
-	if op != isa.ADD || !wide || dst.ID == 0 || !isConst || self {
+	if !isConst || self || dst.ID == 0 || dst.ID&addConst != 0 {
 		dst.clearID()
 		return
 	}
-	if dst.ID&addConst != 0 || plus > math.MaxInt32 {
-		dst.clearID()
-		return
-	}
-	dst.ID |= addConst
-	dst.Off = int32(plus)
+	dst.setDistance(delta, wide)
 }
 
 // pointerMath computes ptr op off into the destination (adjust_ptr_min_max_vals). off is not

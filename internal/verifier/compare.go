@@ -104,8 +104,11 @@ func (m *idMap) covers(old, cur *reg, how exactness) bool {
 
 // coversScalar compares the ranges and relations of two scalars.
 func (m *idMap) coversScalar(old, cur *reg) bool {
-	if old.ID != 0 && (old.ID^cur.ID)&addConst != 0 || old.ID&addConst != 0 && old.Off != cur.Off {
-		return false
+	if old.ID != 0 {
+		distant := old.ID&addConst != 0
+		if distant != (cur.ID&addConst != 0) || distant && old.Off != cur.Off {
+			return false
+		}
 	}
 	return cur.Scalar.Within(&old.Scalar) && m.matchScalar(old.ID, cur.ID)
 }

@@ -1,5 +1,12 @@
 package verifier
 
+import (
+	"math"
+
+	"github.com/carom-bpf/carom/internal/isa"
+	"github.com/carom-bpf/carom/internal/verifier/scalar"
+)
+
 // maxLinked is how many registers of one id are kept in a history entry
 // (LINKED_REGS_MAX, kernel/bpf/verifier.c).
 const maxLinked = 6
@@ -64,6 +71,9 @@ func (v *verifier) syncLinked(s *state, known *reg, l *linkedRegs) {
 		if r.Type != ScalarValue || r == known || r.ID&^addConst != known.ID&^addConst {
 			continue
 		}
+		if (r.ID^known.ID)&addConst == addConst {
+			continue // distances of different width have nothing to do with each other
+		}
 		subreg, off, id := r.Subreg, r.Off, r.ID
 		same := (r.ID|known.ID)&addConst == 0 || r.Off == known.Off
 		*r = *known
@@ -71,7 +81,40 @@ func (v *verifier) syncLinked(s *state, known *reg, l *linkedRegs) {
 		if !same {
 			// Its own id and distance are needed the next time.
 			r.Off, r.ID = off, id
-			r.Scalar.AddDelta(int64(off - known.Off))
+			r.Scalar.AddDelta(width((id|known.ID)&addConst32 == 0), off-known.Off)
 		}
 	}
+}
+
+// distance returns what an addition or subtraction of a constant puts between a register and
+// those it shares its id with. ok is false for other operations, for constants of more than 32
+// bits, and where an operation of 32 bits cuts the register off.
+func distance(op uint8, wide bool, dst, src *scalar.Scalar) (delta int32, ok bool) {
+	if op != isa.ADD && op != isa.SUB || !src.IsConst(width(wide)) || !wide && dst.Umax > math.MaxUint32 {
+		return 0, false
+	}
+	val := int64(src.Var.Value)
+	if !wide {
+		val = int64(int32(val))
+	}
+	if val < math.MinInt32 || val > math.MaxInt32 {
+		return 0, false
+	}
+	if op == isa.SUB {
+		if val == math.MinInt32 {
+			return 0, false
+		}
+		val = -val
+	}
+	return int32(val), true
+}
+
+// setDistance notes that a scalar is now another one of its id plus delta.
+func (r *reg) setDistance(delta int32, wide bool) {
+	if wide {
+		r.ID |= addConst64
+	} else {
+		r.ID |= addConst32
+	}
+	r.Off = delta
 }

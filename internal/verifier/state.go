@@ -20,8 +20,12 @@ const (
 )
 
 // addConst in an id says that the register is another register of that id plus Off (linked
-// scalars, BPF_ADD_CONST).
-const addConst = 1 << 31
+// scalars, BPF_ADD_CONST): by an addition of 64 bits, or of 32.
+const (
+	addConst64 = 1 << 31
+	addConst32 = 1 << 30
+	addConst   = addConst64 | addConst32
+)
 
 // reg is what is known of a register or of a spilled one (struct bpf_reg_state). For pointers
 // the scalar is the variable part of the offset and Off the fixed part.
