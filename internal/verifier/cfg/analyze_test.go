@@ -111,3 +111,40 @@ func callees(id int32) cfg.Callee {
 		SyncCallback:  id == 181 || id == 164, AsyncCallback: id == 170,
 	}
 }
+
+// iterNext describes all kernel functions as those that advance an iterator.
+func iterNext(isa.Insn) cfg.Callee { return cfg.Callee{Known: true, Params: 1, IterNext: true} }
+
+func TestEffectsReachCallers(t *testing.T) {
+	g, err := cfg.Analyze(cfg.Input{Insns: assemble(t, `
+		call a
+		exit
+		func a
+		call b
+		exit
+		func b
+		call 39
+		exit
+		func c
+		r0 = func[a] ll
+		r0 = 0
+		exit`), Helper: callees, ExceptionCallback: 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []cfg.Subprog{
+		{Start: 0, End: 2, Exit: 1, PostorderStart: 0, PostorderEnd: 2, ChangesPacket: true},
+		{Start: 2, End: 4, Exit: 3, PostorderStart: 2, PostorderEnd: 4, ChangesPacket: true},
+		{Start: 4, End: 6, Exit: 5, PostorderStart: 4, PostorderEnd: 6, ChangesPacket: true},
+		{Start: 6, End: 10, Exit: 9, PostorderStart: 6, PostorderEnd: 9, ChangesPacket: true},
+	} {
+		if g.Subprogs[n] != want {
+			t.Errorf("subprogram %d is %+v, want %+v", n, g.Subprogs[n], want)
+		}
+	}
+	for slot, want := range []int{0, 0, 1, 1, 2, 2, 3, 3, 3, 3} {
+		if got := g.SubprogAt(slot); got != want {
+			t.Errorf("slot %d is in subprogram %d, want %d", slot, got, want)
+		}
+	}
+}

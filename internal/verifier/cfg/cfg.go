@@ -121,8 +121,10 @@ type Graph struct {
 
 	// Succ has the successors of every instruction in its frame: the slots that may be executed
 	// after it, None where there is no first or second one. A call leads to the instruction
-	// after it, a tail call also to the exit of its subprogram, because the program that runs
-	// instead returns to the caller.
+	// after it. A tail call leads to the exit of its subprogram, too, because the program that
+	// runs instead returns to the caller, and so does a load from the packet in a subprogram,
+	// because it returns when there is no such byte. Linux 6.18 lacks these two and accepts too
+	// much for it (mended by e40f5a6bf88a and ee861486e377).
 	Succ [][2]int32
 
 	backEdge bool

@@ -19,6 +19,9 @@ func successors(n int32, i isa.Insn, sub *Subprog) [2]int32 {
 		if i.Op == isa.LDDW {
 			return [2]int32{n + 2, None}
 		}
+		if isPacketLoad(i) && sub.Start > 0 {
+			return [2]int32{n + 1, int32(sub.Exit)}
+		}
 	case isa.ClassJMP, isa.ClassJMP32:
 		switch i.Op & 0xf0 {
 		case isa.EXIT:

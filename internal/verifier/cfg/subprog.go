@@ -24,6 +24,12 @@ func isFuncPtr(i isa.Insn) bool    { return i.Op == isa.LDDW && i.Src == isa.Pse
 func isTailCall(i isa.Insn) bool   { return isHelperCall(i) && i.Imm == tailCall }
 func isMayGoto(i isa.Insn) bool    { return i.Op == opJCond && i.Src == 0 }
 
+// isPacketLoad tells of loads by offset, which leave the function when there is no such byte.
+func isPacketLoad(i isa.Insn) bool {
+	mode := i.Op & 0xe0
+	return i.Class() == isa.ClassLD && (mode == isa.ModeABS || mode == isa.ModeIND)
+}
+
 // jumpOffset is the distance of a jump from the slot after it. Only the far jump has it in Imm.
 func jumpOffset(i isa.Insn) int32 {
 	if i.Op == opJA32 {
@@ -92,9 +98,7 @@ func (a *analysis) checkSubprogs() *reject.Error {
 			i := a.Insns[n]
 			switch i.Class() {
 			case isa.ClassLD:
-				if mode := i.Op & 0xe0; mode == isa.ModeABS || mode == isa.ModeIND {
-					sub.HasLoadAbs = true
-				}
+				sub.HasLoadAbs = sub.HasLoadAbs || isPacketLoad(i)
 			case isa.ClassJMP, isa.ClassJMP32:
 				if err := sub.checkJump(n, i); err != nil {
 					return err

@@ -11,18 +11,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
 	"github.com/carom-bpf/carom/internal/isa"
-	"github.com/carom-bpf/carom/internal/isa/asm"
 	"github.com/carom-bpf/carom/internal/verifier/cfg"
 )
 
 func address(b []byte) uint64 { return uint64(reflect.ValueOf(b).Pointer()) }
 
 // linuxLog loads a socket filter and returns what Linux logs, state by state.
-func linuxLog(t *testing.T, insns []isa.Insn) string {
+func linuxLog(t *testing.T, insns []isa.Insn, g *cfg.Graph) string {
 	t.Helper()
 	_ = rlimit.RemoveMemlock()
 	code, license, log := isa.Encode(insns), []byte("GPL\x00"), make([]byte, 1<<20)
@@ -34,6 +35,15 @@ func linuxLog(t *testing.T, insns []isa.Insn) string {
 	binary.NativeEndian.PutUint32(attr[24:], 2) // log level
 	binary.NativeEndian.PutUint32(attr[28:], uint32(len(log)))
 	binary.NativeEndian.PutUint64(attr[32:], address(log))
+	if len(g.Subprogs) > 1 {
+		// Tail calls in subprograms need BTF.
+		handle, records := functions(t, g)
+		binary.NativeEndian.PutUint32(attr[72:], uint32(handle.FD()))
+		binary.NativeEndian.PutUint32(attr[76:], 8) // bytes of a record
+		binary.NativeEndian.PutUint64(attr[80:], address(records))
+		binary.NativeEndian.PutUint32(attr[88:], uint32(len(records)/8))
+		defer runtime.KeepAlive(records)
+	}
 	const progLoad = 5
 	fd, _, errno := unix.Syscall(unix.SYS_BPF, progLoad, uintptr(address(attr)), uintptr(len(attr)))
 	runtime.KeepAlive(code)
@@ -51,7 +61,31 @@ func linuxLog(t *testing.T, insns []isa.Insn) string {
 	return text
 }
 
-// programs are verified by Linux.
+// functions makes BTF for static functions that return int, and their records.
+func functions(t *testing.T, g *cfg.Graph) (handle *btf.Handle, records []byte) {
+	t.Helper()
+	b, err := btf.NewBuilder(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	integer := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+	for n, s := range g.Subprogs {
+		proto := &btf.FuncProto{Return: integer, Params: []btf.FuncParam{{Name: "a", Type: integer}}}
+		id, err := b.Add(&btf.Func{Name: fmt.Sprintf("f%d", n), Type: proto})
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = binary.NativeEndian.AppendUint32(records, uint32(s.Start))
+		records = binary.NativeEndian.AppendUint32(records, uint32(id))
+	}
+	if handle, err = btf.NewHandle(b); err != nil {
+		t.Skipf("cannot load BTF: %v", err)
+	}
+	t.Cleanup(func() { _ = handle.Close() })
+	return handle, records
+}
+
+// programs are verified by Linux; "lddw r2, 1, 0" loads a map of programs.
 var programs = []struct{ name, text string }{
 	{name: "straight", text: `
 		*(u64 *)(r10 -8) = 1
@@ -162,6 +196,25 @@ var programs = []struct{ name, text string }{
 		r4 = *(u64 *)(r1 +0)
 		call 7
 		*(u64 *)(r6 +0) = 1
+		r0 = 0
+		exit`},
+	{name: "tail call does not write", text: `
+		r6 = r1
+		*(u64 *)(r10 -8) = 1
+		*(u64 *)(r10 -16) = 1
+		r2 = r10
+		r2 += -16
+		call f
+		r0 = *(u64 *)(r10 -8)
+		r0 = *(u64 *)(r10 -16)
+		exit
+		func f
+		r6 = r2
+		lddw r2, 1, 0
+		r3 = 0
+		*(u64 *)(r6 +0) = 2
+		call 12
+		*(u64 *)(r6 +8) = 2
 		r0 = 0
 		exit`},
 	{name: "callback", text: `
@@ -309,6 +362,12 @@ func (r *replay) step(n int, line string) {
 			r.chain.Frame--
 		}
 		return
+	case i.Op == 0x85 && i.Src == 0 && i.Imm == 12 && r.chain.Frame > 0:
+		// First as if the other program returned to the caller, later as if there was none.
+		r.saved = append(r.saved, branch{n, r.chain})
+		r.update()
+		r.chain.Frame--
+		return
 	case i.Op == 0x85 && i.Src == isa.CallLocal:
 		r.chain = r.call(n, int32(n)+i.Imm+1)
 		r.live.Forget()
@@ -407,29 +466,21 @@ func (r *replay) find(chain string) *instance {
 	return search(r.live.roots)
 }
 
-func newTracker(g *cfg.Graph) *Tracker {
-	p := Program{Succ: g.Succ, CallsCallback: func(n int) bool { return g.Has(n, cfg.CallsCallback) }}
-	for _, s := range g.Subprogs {
-		p.Functions = append(p.Functions, Function{
-			Start: s.Start, End: s.End, HasLoop: s.HasLoop, Postorder: g.Postorder[s.PostorderStart:s.PostorderEnd],
-		})
-	}
-	return New(p)
-}
-
-func analyze(t *testing.T, text string) *cfg.Graph {
+// withMap puts the descriptor of a map where one is loaded.
+func withMap(t *testing.T, insns []isa.Insn) []isa.Insn {
 	t.Helper()
-	insns, err := asm.Assemble(text)
-	if err != nil {
-		t.Fatal(err)
+	out := slices.Clone(insns)
+	for n := range out {
+		if out[n].Op == isa.LDDW && out[n].Src == isa.PseudoMapFD {
+			m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1})
+			if err != nil {
+				t.Skipf("cannot make a map: %v", err)
+			}
+			t.Cleanup(func() { _ = m.Close() })
+			out[n].Imm = int32(m.FD())
+		}
 	}
-	g, refused := cfg.Analyze(cfg.Input{Insns: insns, Helper: func(id int32) cfg.Callee {
-		return cfg.Callee{Known: true, SyncCallback: id == 181}
-	}})
-	if refused != nil {
-		t.Fatal(refused)
-	}
-	return g
+	return out
 }
 
 func TestLinuxHasTheSameSets(t *testing.T) {
@@ -437,7 +488,14 @@ func TestLinuxHasTheSameSets(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			g := analyze(t, p.text)
 			r := &replay{t: t, insns: g.Insns, graph: g, live: newTracker(g), linux: map[key]*masks{}}
-			log := linuxLog(t, g.Insns)
+			for n, i := range g.Insns {
+				if i.Op == 0x85 && i.Src == isa.CallHelper && i.Imm == 12 {
+					// Linux 6.18.44 does not know that what follows a tail call may be
+					// left out; TestFunctionLeftEarly has what is right.
+					g.Succ[n][1] = cfg.None
+				}
+			}
+			log := linuxLog(t, withMap(t, g.Insns), g)
 			r.run(log)
 			if t.Failed() || r.compared == 0 {
 				t.Errorf("%d comparisons\n%s", r.compared, log)

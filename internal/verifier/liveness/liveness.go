@@ -8,6 +8,16 @@
 // function that were seen so far, not one path alone. What a function does to the frames of its
 // callers is passed on to the call instruction.
 //
+// What is reported, and when, decides what is found, so it is done as in Linux: Begin before and
+// Commit after every instruction; Write only for stores of all 8 bytes of a slot at a known
+// offset, and where dynptrs, iterators and flags are put on the stack or taken from it; Read for
+// every load, for each slot of memory that a helper gets, and for such objects; Forget when a
+// function is entered; Update before a return and at the end of each path, pruned ones included.
+// The reports of a callee reach its caller through Update alone.
+//
+// In one point it differs: Linux 6.18 compares old and new writes of an instruction in 32 bits
+// and so may take a slot below fp-256 for written when it is not.
+//
 // A stack slot is 8 bytes; number n is at frame pointer - 8*(n+1). Sets of stack slots are
 // 64-bit masks with bit n for slot n. Instructions are named by their slot in the program.
 package liveness

@@ -1,6 +1,45 @@
 package liveness
 
-import "testing"
+import (
+	"slices"
+	"testing"
+
+	"github.com/carom-bpf/carom/internal/isa"
+	"github.com/carom-bpf/carom/internal/isa/asm"
+	"github.com/carom-bpf/carom/internal/verifier/cfg"
+)
+
+func newTracker(g *cfg.Graph) *Tracker {
+	p := Program{Succ: g.Succ, CallsCallback: func(n int) bool { return g.Has(n, cfg.CallsCallback) }}
+	for _, s := range g.Subprogs {
+		p.Functions = append(p.Functions, Function{
+			Start: s.Start, End: s.End, HasLoop: s.HasLoop, Postorder: g.Postorder[s.PostorderStart:s.PostorderEnd],
+		})
+	}
+	return New(p)
+}
+
+func analyze(t *testing.T, text string) *cfg.Graph {
+	t.Helper()
+	insns, err := asm.Assemble(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	funcs := []cfg.Func{{ReturnsInt: true}}
+	for n, i := range insns {
+		if i.Op == 0x85 && i.Src == isa.CallLocal || i.Op == isa.LDDW && i.Src == isa.PseudoFunc {
+			funcs = append(funcs, cfg.Func{Start: n + int(i.Imm) + 1, ReturnsInt: true})
+		}
+	}
+	slices.SortFunc(funcs, func(a, b cfg.Func) int { return a.Start - b.Start })
+	g, refused := cfg.Analyze(cfg.Input{Insns: insns, Funcs: slices.Compact(funcs), Helper: func(id int32) cfg.Callee {
+		return cfg.Callee{Known: true, SyncCallback: id == 181}
+	}})
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	return g
+}
 
 // straight has one function of n instructions, each of which leads to the next.
 func straight(n int) Program {
@@ -66,6 +105,40 @@ func TestWriteThatIsNotCertainDoesNotEndLiveness(t *testing.T) {
 		if got := alive(tr, 3); got != 0 {
 			t.Errorf("slots %b: %b is live after the read", slot, got)
 		}
+	}
+}
+
+// TestFunctionLeftEarly has functions that may return before they write: by a tail call that is
+// taken, and by a load from beyond the packet. Linux before e40f5a6bf88a and ee861486e377 takes
+// the write for certain and accepts programs that use what was in the slot before, unchecked.
+func TestFunctionLeftEarly(t *testing.T) {
+	for _, leave := range []string{"call 12", "r0 = *(u8 *)skb[0]"} {
+		t.Run(leave, func(t *testing.T) { functionLeftEarly(t, leave) })
+	}
+}
+
+func functionLeftEarly(t *testing.T, leave string) {
+	g := analyze(t, `
+		call f
+		r0 = *(u64 *)(r10 -8)
+		exit
+		func f
+		`+leave+`
+		*(u64 *)(r6 +0) = 2
+		exit`)
+	tr := newTracker(g)
+	inner := Chain{Starts: [8]int32{0, 3}, Frame: 1}
+	tr.Begin(&inner, 4)
+	tr.Write(0, 1)
+	tr.Commit()
+	tr.Update(&inner)
+	feed(tr, event{insn: 1, read: 1})
+	if got := alive(tr, 0); got != 1 {
+		t.Errorf("slots %b are live before the call, want 1", got)
+	}
+	tr.Ask(&inner, 4)
+	if got := tr.AliveMask(0); got != 1 {
+		t.Errorf("slots %b are live in the callee, want 1: its caller reads the slot", got)
 	}
 }
 
