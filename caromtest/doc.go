@@ -26,9 +26,18 @@
 //	}
 //
 // After each step that runs a program the engines must agree on the return value, the packet, the
-// context if it was asked for, and on the contents of all maps, whether the step names them or
-// not. Case.Ignore excepts maps that hold times, addresses or random numbers.
+// context if it was asked for, the contents of all maps, the samples and records sent to perf event
+// arrays and ring buffers, and the lines printed, whether the step names them or not. Case.Ignore
+// excepts maps that hold times, addresses or random numbers. A case with tail calls runs once more in
+// the kernel, with counters in its programs: each call site must have been taken as often to each
+// program, or missed for the same reason, as in user space.
 //
-// Never give a case to the kernel in which a callback (of bpf_loop, for example) can reach a tail
-// call: Linux 6.18 may crash. Set Case.Skip for such a case.
+// Programs at probes and tracepoints have no BPF_PROG_TEST_RUN. A step with a Probe gives the
+// registers and memory of a task: engines in user space run the program on them, and for the kernel a
+// small process is made that has them and executes the probed instruction, returns from the probed
+// function or makes the system call.
+//
+// Case.Skip leaves an engine out, with the reason. The case is tried there all the same and must
+// fail. Never give a case to the kernel in which a callback (of bpf_loop, for example) can reach a
+// tail call: Linux 6.18 may crash. Set Case.Unsafe for such a case.
 package caromtest

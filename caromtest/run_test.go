@@ -8,6 +8,7 @@ import (
 
 	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/kernel"
+	"github.com/carom-bpf/carom/trace"
 )
 
 // counting is a program that counts its runs in a map, prints and returns 5.
@@ -113,7 +114,7 @@ func TestProblemsAreFound(t *testing.T) {
 func TestDisagreements(t *testing.T) {
 	same := func() observed {
 		return observed{engine: "a", steps: []state{{
-			name: "s", ret: 1, data: []byte{1}, context: []byte{2}, trace: []string{"x"},
+			name: "s", ret: 1, data: []byte{1}, context: []byte{2}, trace: []string{"x"}, edges: edges{},
 			maps: map[string]contents{"m": {"k": "value"}, "cpus": {"k": "00000000"}},
 		}}}
 	}
@@ -125,6 +126,8 @@ func TestDisagreements(t *testing.T) {
 		{"the packet", func(s *state) { s.data = []byte{1, 0} }},
 		{"the context", func(s *state) { s.context = nil }},
 		{"what was printed", func(s *state) { s.trace = nil }},
+		{"the records", func(s *state) { s.records = records{"ring": {{1}}} }},
+		{"the tail calls", func(s *state) { s.edges = edges{{from: "entry", reason: trace.Empty}: 1} }},
 		{"the outcome", func(s *state) { s.failure = "EINVAL" }},
 		{"map m, key 6b", func(s *state) { s.maps["m"]["k"] = "valux" }},
 		{"map m, key 6b", func(s *state) { delete(s.maps["m"], "k") }},
@@ -154,5 +157,78 @@ func TestCasesAreNotChanged(t *testing.T) {
 	RunOn(t, []carom.Engine{carom.Interpreter}, c, c)
 	if m := c.Maps["runs"]; m.Name != "" || len(m.Contents) != 0 {
 		t.Errorf("the map's spec was changed: %v", m)
+	}
+}
+
+// hopping calls itself by way of slot 1 until the limit, and sends a record each time.
+func hopping() Case {
+	c := counting()
+	c.Asm = map[string]string{"entry": `
+		r6 = r1
+		*(u64 *)(r10 -8) = 7
+		r1 = map[ring] ll
+		r2 = r10
+		r2 += -8
+		r3 = 8
+		r4 = 0
+		call bpf_ringbuf_output
+		r1 = r6
+		r2 = map[table] ll
+		r3 = 1
+		call bpf_tail_call
+		r0 = 5
+		exit`}
+	c.Maps["ring"] = &ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: 4096}
+	seven := []byte{7, 0, 0, 0, 0, 0, 0, 0}
+	c.Steps = []Step{
+		{Want: &Want{Return: 5, TailCalls: new(0), Misses: new(1), Records: map[string][][]byte{"ring": {seven}}}},
+		{Do: []Op{PutProg("table", 1, "entry")}, Want: &Want{Return: 5, TailCalls: new(33), Misses: new(1)}},
+	}
+	return c
+}
+
+func TestTailCallsAndRecords(t *testing.T) {
+	sum := Run(t, hopping())
+	if n := sum.By["interpreter"].Ran; n != 1 {
+		t.Errorf("%d cases ran on the interpreter, want 1", n)
+	}
+	ran, counted := sum.By[kernel.Name].Ran, sum.By[EdgeCounts].Ran
+	if ran != counted || kernel.Available() == nil && ran != 1 {
+		t.Errorf("%d ran on the kernel, %d were counted; want as many: %v", ran, counted, sum)
+	}
+}
+
+// Wrong counts and records show on the kernel with counters too.
+func TestWrongTailCallsAndRecords(t *testing.T) {
+	c := hopping()
+	c.Steps[0].Want.Records["ring"] = nil
+	c.Steps[1].Want.TailCalls, c.Steps[1].Want.Misses = new(32), new(2)
+	for _, s := range []subject{{engine: carom.Interpreter, count: carom.CountOn}, withCounters()} {
+		t.Run(s.name(), func(t *testing.T) {
+			if err := kernel.Available(); s.isKernel() && err != nil {
+				t.Skip(err)
+			}
+			var ended leftovers
+			got := strings.Join(observe(t, &c, s, &ended).problems, "\n")
+			ended.close(t)
+			for _, want := range []string{"records of ring", "33 tail calls taken, want 32", "1 tail calls not taken, want 2"} {
+				if !strings.Contains(got, want) {
+					t.Errorf("problems %q, want one with %q", got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestDeclared(t *testing.T) {
+	plain, skipped, unsafe := counting(), hopping(), hopping()
+	plain.Steps = []Step{{Want: &Want{Return: 5}}}
+	skipped.Skip = map[string]string{EdgeCounts: "a reason"}
+	unsafe.Unsafe = "another"
+	got := Declared([]string{"interpreter", kernel.Name, EdgeCounts}, plain, skipped, unsafe)
+	got.Add(Declared([]string{kernel.Name}, plain))
+	want := "4 cases; edges: 0 ran, 1 skipped (1 × a reason); interpreter: 3 ran; kernel: 3 ran, 1 skipped (1 × another)"
+	if got.String() != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

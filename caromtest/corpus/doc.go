@@ -5,8 +5,9 @@
 // The expected values of the tail-call cases were measured on Linux 6.18; those of the instruction
 // set are computed here from the RFC's wording with arithmetic on big integers. Rows that are not
 // here need what Linux has and carom's user space has not (fentry, fexit, freplace, LSM programs,
-// sleepable programs), or must never be given to a live kernel (a callback that reaches a tail
-// call).
+// sleepable programs); Selftests lists them. Callbacks that reach a tail call are given to engines in
+// user space only, never to a live kernel. docs/parity.md, which internal/cmd/genparity makes from
+// Groups, says which cases run where.
 package corpus
 
 import (

@@ -26,12 +26,13 @@ const (
 )
 
 // Selftests lists the tests of Linux that have to do with tail calls (tools/testing/selftests/bpf,
-// lib/test_bpf.c), and what covers them.
+// lib/test_bpf.c), further rules that were measured, and what covers them.
 func Selftests() []Rows {
 	return []Rows{
 		{"prog_tests/tailcalls.c", tailcallsRows()},
 		{"progs/*.c and other prog_tests", otherRows()},
 		{"lib/test_bpf.c", suiteRows()},
+		{"further rules", furtherRows()},
 	}
 }
 
@@ -75,15 +76,15 @@ func otherRows() []Row {
 	return []Row{
 		{Name: "verifier_runtime_jit", Cases: in("programs", "verifier_runtime_jit"), Left: "the unprivileged results: " + unpriv},
 		{Name: "verifier_map_ptr_mixing", Cases: in("programs", "verifier_map_ptr_mixing"), Left: "the unprivileged results: " + unpriv},
-		{Name: "verifier_tailcall", Cases: append(in("rules", "240 bytes of callers' stack"), in("refusals", "stack_256")...),
-			Left: "an ARRAY as argument of bpf_tail_call, until there is a verifier"},
+		{Name: "verifier_tailcall", Cases: append(in("rules", "240 bytes of callers' stack"),
+			in("refusals", "stack_256", "tail call through an array")...)},
 		{Name: "verifier_tailcall_jit", Left: "it compares machine code of Linux's JIT"},
-		{Name: "verifier_prevent_map_lookup", Left: "it needs a verifier"},
+		{Name: "verifier_prevent_map_lookup", Cases: in("refusals", "lookup in a program array")},
 		{Name: "verifier_unpriv", Left: unpriv},
 		{Name: "verifier_ref_tracking", Cases: append(in("programs", "verifier_ref_tracking"), in("refusals", "ref_leak")...)},
 		{Name: "verifier_sock", Cases: append(in("programs", "verifier_sock"), in("refusals", "packet_sub")...)},
 		{Name: "verifier_subprog_precision", Cases: in("refusals", "result_unknown")},
-		{Name: "verifier_live_stack", Left: "it needs a verifier"},
+		{Name: "verifier_live_stack", Left: "only a verifier can fail it, and user space has none yet"},
 		{Name: "LD_ABS and LD_IND in subprograms", Left: "newer than Linux 6.18"},
 		{Name: "struct_ops_refcounted_fail__tail_call, struct_ops_multi_args", Left: noStructs},
 		{Name: "pro_epilogue/tailcall", Left: noStructs},
@@ -104,6 +105,26 @@ func suiteRows() []Row {
 		Cases: in("programs", "test_bpf"),
 		Left:  "the scalar in R1, which no verified program can have; the number travels in skb->cb",
 	}}
+}
+
+func furtherRows() []Row {
+	rule := func(name string, cases ...string) Row { return Row{Name: name, Cases: in("rules", cases...)} }
+	return []Row{
+		rule("the index is 32 bits", "the index is 32 bits"), rule("failed attempts are free", "failures are free"),
+		rule("34 executions in XDP", "34 executions in XDP"),
+		rule("one budget for all maps, a new one for each run", "one budget for all maps"),
+		rule("a subprogram's tail call returns to its caller", "a subprogram's tail call returns to its caller"),
+		rule("all callers wait, with their frames", "all callers wait", "frames stay whole", "registers"),
+		{Name: "a slot that is replaced is never empty", Tests: []string{"caromtest/corpus.TestTailCallPoke"}},
+		{Name: "the last reference of user space takes the slots along, a pin keeps them",
+			Tests: []string{"caromtest/corpus.TestSlotsGoWithTheLastReference", "caromtest/corpus.TestPinKeepsSlots"}},
+		{Name: "the first program owns the array for good", Cases: in("owners", "inserted first/tc_prog", "loaded first/entry_tc", "a refused program owns nothing")},
+		{Name: "attach types around one array", Cases: in("owners", "inserted first/tcx_ingress_prog", "inserted first/cgroup_connect4_prog", "inserted first/xdp_cpumap_prog")},
+		rule("1024 direct jumps in a program", "1024 calls with a constant index", "1025 calls with a constant index"),
+		rule("a key with dirty bytes", "a key with dirty bytes"), rule("a constant result that the compiler folds", "a folded constant result"),
+		{Name: "bpftool's run counts show the entry program only", Left: "user space keeps no such counts; tail calls are counted for each site"},
+		{Name: "programs that refer to each other's arrays are freed", Left: "no engine shows it to the other; user space has tests of its own"},
+	}
 }
 
 // Difference is where engines in user space differ from Linux 6.18 on purpose.

@@ -173,6 +173,14 @@ func Refusals(testdata string) []ct.Case {
 	everywhere := func(object string, errno ct.Errno) ct.Case {
 		return ct.Case{Name: object, Object: o.path(object), Refused: &ct.Refusal{Errno: errno}}
 	}
+	// misused passes a map to a helper that does not take its type.
+	misused := func(name string, t ebpf.MapType, call, text string) ct.Case {
+		return ct.Case{
+			Name: name, Refused: &ct.Refusal{Errno: ct.EINVAL, Text: text}, Skip: map[string]string{interpreter: noVerifier},
+			Asm:  map[string]string{"entry": call + "\nr0 = 0\nexit"},
+			Maps: map[string]*ebpf.MapSpec{"m": {Type: t, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
+		}
+	}
 	// The log of a program with the wrong owner has statistics only, so no text is asked for.
 	return []ct.Case{
 		verified("held_lock", ct.EINVAL, "function calls are not allowed while holding a lock"),
@@ -185,6 +193,11 @@ func Refusals(testdata string) []ct.Case {
 		verified("result_unknown", ct.EINVAL,
 			"math between map_value pointer and register with unbounded min value is not allowed"),
 		verified("u8_key", ct.EINVAL, "invalid read from stack R2 off=-1 size=4"),
+		misused("tail call through an array", ebpf.Array, "r2 = map[m] ll\nr3 = 0\ncall bpf_tail_call",
+			"expected prog array map for tail call"),
+		misused("lookup in a program array", ebpf.ProgramArray,
+			"*(u32 *)(r10 -4) = 0\nr1 = map[m] ll\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem",
+			"cannot pass map_type 3 into func bpf_map_lookup_elem#1"),
 		everywhere("unknown_helper", ct.EINVAL),
 		everywhere("u8_prog_array", ct.EINVAL),
 		everywhere("values_no_size", ct.EINVAL),
