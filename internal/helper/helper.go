@@ -101,9 +101,6 @@ func (s *Set) Name(id uint32) string {
 	return isa.HelperName(int32(id))
 }
 
-// args shortens rows.
-type args = [5]linux.ArgType
-
 // proto is the prototype that Linux has for a helper.
 func proto(id uint32) linux.Proto {
 	p, _ := linux.Helper(id)
@@ -111,8 +108,9 @@ func proto(id uint32) linux.Proto {
 }
 
 // kfunc is the prototype of a kernel function.
-func kfunc(name string, ret linux.RetType, a args) linux.Proto {
-	return linux.Proto{Name: "bpf_" + name, Args: a, Ret: ret}
+func kfunc(name string) linux.Proto {
+	k, _ := linux.KernelFunc("bpf_" + name)
+	return k.Proto
 }
 
 // int32Result is what a kernel function of type int leaves in R0: Linux extends neither the

@@ -10,9 +10,9 @@ import (
 // int end}; cur is the number that the program reads.
 func iterKfuncs() []vm.Helper {
 	return []vm.Helper{
-		{Proto: kfunc("iter_num_new", linux.RetInteger, args{linux.ArgPtrToIter, linux.ArgAnything, linux.ArgAnything}), Func: iterNumNew},
-		{Proto: kfunc("iter_num_next", linux.RetPtrToMemOrNull, args{linux.ArgPtrToIter}), Func: iterNumNext},
-		{Proto: kfunc("iter_num_destroy", linux.RetVoid, args{linux.ArgPtrToIter}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("iter_num_new"), Func: iterNumNew},
+		{Proto: kfunc("iter_num_next"), Func: iterNumNext},
+		{Proto: kfunc("iter_num_destroy"), Func: func(k *vm.Call) uint64 {
 			if _, ok := k.Buffer(k.Args[0], iterSize); ok {
 				mem.Store64(k.Args[0], 0)
 			}
@@ -63,22 +63,22 @@ func iterNumNext(k *vm.Call) uint64 {
 // sectionKfuncs mark sections in which Linux does not preempt, free or interrupt. A virtual CPU
 // runs one program at a time and memory lives as long as the run, so that nothing is left to do.
 func sectionKfuncs() []vm.Helper {
-	void := func(name string, a args) vm.Helper {
-		return vm.Helper{Proto: kfunc(name, linux.RetVoid, a), Func: func(*vm.Call) uint64 { return 0 }}
+	void := func(name string) vm.Helper {
+		return vm.Helper{Proto: kfunc(name), Func: func(*vm.Call) uint64 { return 0 }}
 	}
 	return []vm.Helper{
-		{Proto: kfunc("throw", linux.RetVoid, args{linux.ArgAnything}), Func: func(k *vm.Call) uint64 { return k.Throw(k.Args[0]) }},
-		void("rcu_read_lock", args{}),
-		void("rcu_read_unlock", args{}),
-		void("preempt_disable", args{}),
-		void("preempt_enable", args{}),
-		{Proto: kfunc("local_irq_save", linux.RetVoid, args{linux.ArgPtrToFixedSizeMem}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("throw"), Func: func(k *vm.Call) uint64 { return k.Throw(k.Args[0]) }},
+		void("rcu_read_lock"),
+		void("rcu_read_unlock"),
+		void("preempt_disable"),
+		void("preempt_enable"),
+		{Proto: kfunc("local_irq_save"), Func: func(k *vm.Call) uint64 {
 			if _, ok := k.Buffer(k.Args[0], 8); ok {
 				mem.Store64(k.Args[0], interruptsOn)
 			}
 			return 0
 		}},
-		void("local_irq_restore", args{linux.ArgPtrToFixedSizeMem}),
+		void("local_irq_restore"),
 	}
 }
 

@@ -11,32 +11,31 @@ const kstringMax = 65536
 // stringKfuncs read strings anywhere; memory that cannot be read gives EFAULT, an address that is
 // none of the kernel ERANGE, a string without end E2BIG (kernel/bpf/helpers.c).
 func stringKfuncs() []vm.Helper {
-	s := linux.ArgPtrToConstStr
 	return []vm.Helper{
-		{Proto: kfunc("strcmp", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("strcmp"), Func: func(k *vm.Call) uint64 {
 			return strcmp(k, func(c byte) byte { return c })
 		}},
-		{Proto: kfunc("strcasecmp", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 { return strcmp(k, lower) }},
-		{Proto: kfunc("strlen", linux.RetInteger, args{s}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("strcasecmp"), Func: func(k *vm.Call) uint64 { return strcmp(k, lower) }},
+		{Proto: kfunc("strlen"), Func: func(k *vm.Call) uint64 {
 			return strlen(k, kstringMax)
 		}},
-		{Proto: kfunc("strnlen", linux.RetInteger, args{s, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("strnlen"), Func: func(k *vm.Call) uint64 {
 			return strlen(k, k.Args[1])
 		}},
-		{Proto: kfunc("strchr", linux.RetInteger, args{s, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("strchr"), Func: func(k *vm.Call) uint64 {
 			return strchr(k, kstringMax, byte(k.Args[1]))
 		}},
-		{Proto: kfunc("strnchr", linux.RetInteger, args{s, linux.ArgAnything, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("strnchr"), Func: func(k *vm.Call) uint64 {
 			return strchr(k, k.Args[1], byte(k.Args[2]))
 		}},
-		{Proto: kfunc("strchrnul", linux.RetInteger, args{s, linux.ArgAnything}), Func: strchrnul},
-		{Proto: kfunc("strrchr", linux.RetInteger, args{s, linux.ArgAnything}), Func: strrchr},
-		{Proto: kfunc("strspn", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 { return strspn(k, inSet) }},
-		{Proto: kfunc("strcspn", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 { return strspn(k, notInSet) }},
-		{Proto: kfunc("strstr", linux.RetInteger, args{s, s}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("strchrnul"), Func: strchrnul},
+		{Proto: kfunc("strrchr"), Func: strrchr},
+		{Proto: kfunc("strspn"), Func: func(k *vm.Call) uint64 { return strspn(k, inSet) }},
+		{Proto: kfunc("strcspn"), Func: func(k *vm.Call) uint64 { return strspn(k, notInSet) }},
+		{Proto: kfunc("strstr"), Func: func(k *vm.Call) uint64 {
 			return strstr(k, kstringMax)
 		}},
-		{Proto: kfunc("strnstr", linux.RetInteger, args{s, s, linux.ArgAnything}), Func: func(k *vm.Call) uint64 {
+		{Proto: kfunc("strnstr"), Func: func(k *vm.Call) uint64 {
 			return strstr(k, k.Args[2])
 		}},
 	}

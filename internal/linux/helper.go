@@ -27,7 +27,7 @@ type protoTable struct {
 
 var protos = sync.OnceValue(func() *protoTable {
 	t := &protoTable{bySymbol: map[string]*Proto{}}
-	for _, rows := range [][]Proto{coreProtos(), traceProtos(), packetProtos(), socketProtos()} {
+	for _, rows := range [][]Proto{baseProtos(), coreProtos(), traceProtos(), packetProtos(), socketProtos()} {
 		t.rows = append(t.rows, rows...)
 	}
 	changes := map[uint32]bool{}

@@ -1,6 +1,7 @@
 package linux
 
-// coreProtos are the helpers of the BPF core: maps, time, tasks, storage, ring buffers, dynptrs, cgroups.
+// coreProtos are the helpers of the BPF core that have files of their own: storage, cgroups, ring
+// buffers, stack traces, system calls.
 func coreProtos() []Proto {
 	return []Proto{
 		// kernel/bpf/bpf_cgrp_storage.c
@@ -35,6 +36,37 @@ func coreProtos() []Proto {
 		{ID: FuncGetNetnsCookie, Symbol: "bpf_get_netns_cookie_sockopt", Ret: RetInteger, Args: args{ArgPtrToCtxOrNull}},
 		// kernel/bpf/core.c
 		{ID: FuncTailCall, Symbol: "bpf_tail_call", Ret: RetVoid, Args: args{ArgPtrToCtx, ArgConstMapPtr, ArgAnything}},
+		// kernel/bpf/ringbuf.c
+		{ID: FuncRingbufReserve, Symbol: "bpf_ringbuf_reserve", Ret: RetPtrToRingbufMemOrNull, Args: args{ArgConstMapPtr, ArgConstAllocSizeOrZero, ArgAnything}},
+		{ID: FuncRingbufSubmit, Symbol: "bpf_ringbuf_submit", Ret: RetVoid, Args: args{ArgPtrToRingbufMem | ObjRelease, ArgAnything}},
+		{ID: FuncRingbufDiscard, Symbol: "bpf_ringbuf_discard", Ret: RetVoid, Args: args{ArgPtrToRingbufMem | ObjRelease, ArgAnything}},
+		{ID: FuncRingbufOutput, Symbol: "bpf_ringbuf_output", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgPtrToMem | MemRdonly, ArgConstSizeOrZero, ArgAnything}},
+		{ID: FuncRingbufQuery, Symbol: "bpf_ringbuf_query", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgAnything}},
+		{ID: FuncRingbufReserveDynptr, Symbol: "bpf_ringbuf_reserve_dynptr", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgAnything, ArgAnything, ArgPtrToDynptr | DynptrTypeRingbuf | MemUninit | MemWrite}},
+		{ID: FuncRingbufSubmitDynptr, Symbol: "bpf_ringbuf_submit_dynptr", Ret: RetVoid, Args: args{ArgPtrToDynptr | DynptrTypeRingbuf | ObjRelease, ArgAnything}},
+		{ID: FuncRingbufDiscardDynptr, Symbol: "bpf_ringbuf_discard_dynptr", Ret: RetVoid, Args: args{ArgPtrToDynptr | DynptrTypeRingbuf | ObjRelease, ArgAnything}},
+		{ID: FuncUserRingbufDrain, Symbol: "bpf_user_ringbuf_drain", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgPtrToFunc, ArgPtrToStackOrNull, ArgAnything}},
+		// kernel/bpf/stackmap.c
+		{ID: FuncGetStackid, Symbol: "bpf_get_stackid", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgConstMapPtr, ArgAnything}, GPLOnly: true},
+		{ID: FuncGetStackid, Symbol: "bpf_get_stackid_pe", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgConstMapPtr, ArgAnything}},
+		{ID: FuncGetStack, Symbol: "bpf_get_stack", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
+		{ID: FuncGetStack, Symbol: "bpf_get_stack_sleepable", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true, MightSleep: true},
+		{ID: FuncGetTaskStack, Symbol: "bpf_get_task_stack", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, ArgBTF: [5]string{0: "task_struct"}},
+		{ID: FuncGetTaskStack, Symbol: "bpf_get_task_stack_sleepable", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, ArgBTF: [5]string{0: "task_struct"}, MightSleep: true},
+		{ID: FuncGetStack, Symbol: "bpf_get_stack_pe", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
+		// kernel/bpf/syscall.c
+		{ID: FuncSysBPF, Symbol: "bpf_sys_bpf", Ret: RetInteger, Args: args{ArgAnything, ArgPtrToMem | MemRdonly, ArgConstSize}, MightSleep: true},
+		{ID: FuncSysClose, Symbol: "bpf_sys_close", Ret: RetInteger, Args: args{ArgAnything}, MightSleep: true},
+		{ID: FuncKallsymsLookupName, Symbol: "bpf_kallsyms_lookup_name", Ret: RetInteger, Args: args{ArgPtrToMem | MemRdonly, ArgConstSizeOrZero, ArgAnything, ArgPtrToFixedSizeMem | MemUninit | MemWrite | MemAligned}, ArgSize: [5]uint32{3: 8}},
+		// kernel/bpf/task_iter.c
+		{ID: FuncFindVMA, Symbol: "bpf_find_vma", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgAnything, ArgPtrToFunc, ArgPtrToStackOrNull, ArgAnything}, ArgBTF: [5]string{0: "task_struct"}},
+	}
+}
+
+// baseProtos are the helpers that most program types have: maps, time, tasks, strings, timers,
+// dynptrs.
+func baseProtos() []Proto {
+	return []Proto{
 		// kernel/bpf/helpers.c
 		{ID: FuncMapLookupElem, Symbol: "bpf_map_lookup_elem", Ret: RetPtrToMapValueOrNull, Args: args{ArgConstMapPtr, ArgPtrToMapKey}, PktAccess: true},
 		{ID: FuncMapUpdateElem, Symbol: "bpf_map_update_elem", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgPtrToMapKey, ArgPtrToMapValue, ArgAnything}, PktAccess: true},
@@ -79,29 +111,5 @@ func coreProtos() []Proto {
 		{ID: FuncDynptrWrite, Symbol: "bpf_dynptr_write", Ret: RetInteger, Args: args{ArgPtrToDynptr | MemRdonly, ArgAnything, ArgPtrToMem | MemRdonly, ArgConstSizeOrZero, ArgAnything}},
 		{ID: FuncDynptrData, Symbol: "bpf_dynptr_data", Ret: RetPtrToDynptrMemOrNull, Args: args{ArgPtrToDynptr | MemRdonly, ArgAnything, ArgConstAllocSizeOrZero}},
 		{ID: FuncCurrentTaskUnderCgroup, Symbol: "bpf_current_task_under_cgroup", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgAnything}},
-		// kernel/bpf/ringbuf.c
-		{ID: FuncRingbufReserve, Symbol: "bpf_ringbuf_reserve", Ret: RetPtrToRingbufMemOrNull, Args: args{ArgConstMapPtr, ArgConstAllocSizeOrZero, ArgAnything}},
-		{ID: FuncRingbufSubmit, Symbol: "bpf_ringbuf_submit", Ret: RetVoid, Args: args{ArgPtrToRingbufMem | ObjRelease, ArgAnything}},
-		{ID: FuncRingbufDiscard, Symbol: "bpf_ringbuf_discard", Ret: RetVoid, Args: args{ArgPtrToRingbufMem | ObjRelease, ArgAnything}},
-		{ID: FuncRingbufOutput, Symbol: "bpf_ringbuf_output", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgPtrToMem | MemRdonly, ArgConstSizeOrZero, ArgAnything}},
-		{ID: FuncRingbufQuery, Symbol: "bpf_ringbuf_query", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgAnything}},
-		{ID: FuncRingbufReserveDynptr, Symbol: "bpf_ringbuf_reserve_dynptr", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgAnything, ArgAnything, ArgPtrToDynptr | DynptrTypeRingbuf | MemUninit | MemWrite}},
-		{ID: FuncRingbufSubmitDynptr, Symbol: "bpf_ringbuf_submit_dynptr", Ret: RetVoid, Args: args{ArgPtrToDynptr | DynptrTypeRingbuf | ObjRelease, ArgAnything}},
-		{ID: FuncRingbufDiscardDynptr, Symbol: "bpf_ringbuf_discard_dynptr", Ret: RetVoid, Args: args{ArgPtrToDynptr | DynptrTypeRingbuf | ObjRelease, ArgAnything}},
-		{ID: FuncUserRingbufDrain, Symbol: "bpf_user_ringbuf_drain", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgPtrToFunc, ArgPtrToStackOrNull, ArgAnything}},
-		// kernel/bpf/stackmap.c
-		{ID: FuncGetStackid, Symbol: "bpf_get_stackid", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgConstMapPtr, ArgAnything}, GPLOnly: true},
-		{ID: FuncGetStackid, Symbol: "bpf_get_stackid_pe", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgConstMapPtr, ArgAnything}},
-		{ID: FuncGetStack, Symbol: "bpf_get_stack", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
-		{ID: FuncGetStack, Symbol: "bpf_get_stack_sleepable", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true, MightSleep: true},
-		{ID: FuncGetTaskStack, Symbol: "bpf_get_task_stack", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, ArgBTF: [5]string{0: "task_struct"}},
-		{ID: FuncGetTaskStack, Symbol: "bpf_get_task_stack_sleepable", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, ArgBTF: [5]string{0: "task_struct"}, MightSleep: true},
-		{ID: FuncGetStack, Symbol: "bpf_get_stack_pe", Ret: RetInteger, Args: args{ArgPtrToCtx, ArgPtrToUninitMem, ArgConstSizeOrZero, ArgAnything}, GPLOnly: true},
-		// kernel/bpf/syscall.c
-		{ID: FuncSysBPF, Symbol: "bpf_sys_bpf", Ret: RetInteger, Args: args{ArgAnything, ArgPtrToMem | MemRdonly, ArgConstSize}, MightSleep: true},
-		{ID: FuncSysClose, Symbol: "bpf_sys_close", Ret: RetInteger, Args: args{ArgAnything}, MightSleep: true},
-		{ID: FuncKallsymsLookupName, Symbol: "bpf_kallsyms_lookup_name", Ret: RetInteger, Args: args{ArgPtrToMem | MemRdonly, ArgConstSizeOrZero, ArgAnything, ArgPtrToFixedSizeMem | MemUninit | MemWrite | MemAligned}, ArgSize: [5]uint32{3: 8}},
-		// kernel/bpf/task_iter.c
-		{ID: FuncFindVMA, Symbol: "bpf_find_vma", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgAnything, ArgPtrToFunc, ArgPtrToStackOrNull, ArgAnything}, ArgBTF: [5]string{0: "task_struct"}},
 	}
 }
