@@ -27,8 +27,8 @@ func ALU(op uint8, w Width, dst, src *Scalar) {
 		dst.SetUnknown()
 		return
 	}
-	if w == W64 && dst.Var.Mask == 0 && src.Var.Mask == 0 {
-		constant(op, dst, src.Var.Value)
+	if dst.Var.Mask|src.Var.Mask == 0 {
+		dst.SetConst(constant(op, w, dst.Var.Value, src.Var.Value))
 		return
 	}
 	if dst == src {
@@ -85,8 +85,10 @@ func computable(op uint8, w Width, src *Scalar) bool {
 }
 
 // constant computes on two known values; it is a short cut, the long way gives the same.
-func constant(op uint8, dst *Scalar, b uint64) {
-	a := dst.Var.Value
+func constant(op uint8, w Width, a, b uint64) uint64 {
+	if w == W32 {
+		a = uint64(uint32(a))
+	}
 	switch op {
 	case isa.ADD:
 		a += b
@@ -105,9 +107,16 @@ func constant(op uint8, dst *Scalar, b uint64) {
 	case isa.RSH:
 		a >>= b
 	case isa.ARSH:
-		a = uint64(int64(a) >> b)
+		if w == W32 {
+			a = uint64(int32(a) >> b)
+		} else {
+			a = uint64(int64(a) >> b)
+		}
 	}
-	dst.SetConst(a)
+	if w == W32 {
+		a = uint64(uint32(a))
+	}
+	return a
 }
 
 // neg is 0 - dst.

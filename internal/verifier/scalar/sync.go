@@ -7,6 +7,9 @@ import "math"
 // Var, and Var the ranges once more. It does not search for the narrowest result, and neither
 // does Linux.
 func (s *Scalar) Sync() {
+	if s.settled() {
+		return
+	}
 	s.updateBounds()
 	// A round that changed nothing would change nothing again.
 	for round := 0; round < 3; round++ {
@@ -16,6 +19,13 @@ func (s *Scalar) Sync() {
 	}
 	s.boundVar()
 	s.updateBounds()
+}
+
+// settled reports whether s is a constant in all descriptions: then there is nothing to learn.
+func (s *Scalar) settled() bool {
+	v := s.Var.Value
+	return s.Var.Mask == 0 && s.Umin == v && s.Umax == v && s.Smin == int64(v) && s.Smax == int64(v) &&
+		s.U32min == uint32(v) && s.U32max == uint32(v) && s.S32min == int32(v) && s.S32max == int32(v)
 }
 
 func (s *Scalar) updateBounds() {
