@@ -33,13 +33,17 @@ func (l linkedReg) at(s *state) *reg {
 	return &f.Regs[l.place]
 }
 
-// collectLinked adds the scalars of the current state that have an id. Those that do not fit in
-// lose the id (collect_linked_regs).
+// collectLinked adds the scalars of the current state that have an id, of registers those that
+// are still read. What does not fit in loses the id (collect_linked_regs).
 func (v *verifier) collectLinked(id uint32, l *linkedRegs) {
 	id &^= addConst
 	for i := v.state.frameNo(); i >= 0; i-- {
 		f := v.state.frames[i]
+		live := v.graph.Live[v.state.at(i)]
 		for j := range numRegs - 1 {
+			if live>>j&1 == 0 {
+				continue
+			}
 			if r := &f.Regs[j]; r.ID&^addConst == id && r.Type == ScalarValue {
 				l.add(r, linkedReg{frame: uint8(i), place: uint8(j)})
 			}
