@@ -4,6 +4,7 @@ package linux_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -300,6 +301,7 @@ func TestHelperArguments(t *testing.T) {
 			memoryFlags(t, k, c, maps)
 			license(t, k, c)
 			packetFlags(t, k, c)
+			result(t, k, c)
 		}
 	}
 	t.Logf("%d variants called", len(seen))
@@ -398,6 +400,53 @@ func packetFlags(t *testing.T, k kernelType, c *call) {
 			t.Errorf("%s in %s: argument %d in the packet is %v, the kernel says %q", c.p.Symbol, k.name, i+1, c.p.PktAccess, answer)
 		}
 	}
+}
+
+// result compares what the kernel knows of R0 after the call.
+func result(t *testing.T, k kernelType, c *call) {
+	t.Helper()
+	k.level = ebpf.LogLevelInstruction
+	log, _ := k.load(c.program(-1, -1, nil))
+	name := fmt.Sprintf("(85) call %s#%d", c.p.Name, c.p.ID)
+	at := strings.LastIndex(log, name)
+	if at < 0 {
+		t.Errorf("%s in %s: no such call in the log", c.p.Symbol, k.name)
+		return
+	}
+	// Up to the next instruction: lines about precision may stand between the call and its result.
+	after, _, _ := strings.Cut(log[at+len(name):], "(b7) r0 = 1")
+	want := resultPattern(c.p)
+	if found := regexp.MustCompile(want).MatchString(after); found == (c.p.Ret == linux.RetVoid) {
+		t.Errorf("%s in %s: the log has %q, want %s", c.p.Symbol, k.name, after, want)
+	}
+}
+
+// resultPattern is how the log shows a result (kernel/bpf/log.c, reg_type_str).
+func resultPattern(p *linux.Proto) string {
+	name := map[linux.RetType]string{
+		linux.RetPtrToMapValue:                 "map_value",
+		linux.RetPtrToSocket:                   "sock",
+		linux.RetPtrToTcpSock:                  "tcp_sock",
+		linux.RetPtrToSockCommon:               "sock_common",
+		linux.RetPtrToMem:                      "mem",
+		linux.RetPtrToMem | linux.MemRingbuf:   "ringbuf_mem",
+		linux.RetPtrToBTFID:                    "ptr_",
+		linux.RetPtrToBTFID | linux.PtrTrusted: "trusted_ptr_",
+	}
+	switch p.Ret {
+	case linux.RetVoid:
+		return `R0(?:_w)?=` // must not be there
+	case linux.RetInteger:
+		return `R0(?:_w)?=(?:scalar\(|-?\d|P)`
+	}
+	null := ""
+	if p.Ret.Has(linux.PtrMaybeNull) {
+		null = "or_null_"
+		if p.Ret.Base() != linux.RetPtrToBTFID {
+			null = "_or_null"
+		}
+	}
+	return `R0(?:_w)?=` + name[p.Ret&^linux.PtrMaybeNull] + null + p.RetBTF + `\(`
 }
 
 // dynptrAt is where calls keep a dynptr on the stack.

@@ -29,7 +29,8 @@ type kernelType struct {
 	to     string // function, hook or iterator
 	flags  uint32
 
-	license string // GPL when empty
+	license string        // GPL when empty
+	level   ebpf.LogLevel // of branches when 0
 }
 
 func kind(name string, typ ebpf.ProgramType, attach ebpf.AttachType, to string, flags uint32) kernelType {
@@ -117,7 +118,7 @@ func (k kernelType) load(insns asm.Instructions) (string, error) {
 		Name: "ask", Type: k.typ, AttachType: k.attach, AttachTo: k.to, Flags: k.flags,
 		License: cmp.Or(k.license, "GPL"), Instructions: insns,
 	}
-	p, err := ebpf.NewProgramWithOptions(spec, ebpf.ProgramOptions{LogLevel: ebpf.LogLevelBranch, LogSizeStart: 4096})
+	p, err := ebpf.NewProgramWithOptions(spec, ebpf.ProgramOptions{LogLevel: cmp.Or(k.level, ebpf.LogLevelBranch), LogSizeStart: 4096})
 	if err == nil {
 		log := p.VerifierLog
 		return log, p.Close()
