@@ -42,10 +42,13 @@ func explain(err error) error {
 		return nil
 	}
 	if errors.Is(err, syscall.EPERM) {
-		return wrap(&hintError{"bpf(2) is not permitted; run as root or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN", err})
+		return notPermitted(err)
 	}
 	if errors.Is(err, syscall.ENOSYS) {
 		return &hintError{"this kernel has no bpf(2)", errors.Join(engine.ErrUnsupported, err)}
+	}
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return unsupportedFeature(wrap(err))
 	}
 	return wrap(err)
 }

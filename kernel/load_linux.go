@@ -66,7 +66,7 @@ func (k kernelEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (eng
 	})
 	if err != nil {
 		known := newOwners(spec, opts.MapReplacements, func(string) uint32 { return 0 })
-		return nil, explain(known.explainError(err))
+		return nil, explainLoad(spec, known.explainError(err))
 	}
 	c := &collection{cpus: cpus, programs: map[string]*program{}, maps: map[string]*kmap{}}
 	if counting != nil {
