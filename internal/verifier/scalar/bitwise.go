@@ -104,10 +104,11 @@ func (s *Scalar) lshBounds32(n uint8) {
 	s.U32max <<= n
 }
 
+// The 32-bit shifts leave the 64-bit ranges to ZeroExtend32.
+
 func (s *Scalar) lsh32(n uint8) {
 	s.lshBounds32(n)
 	s.Var = s.Var.Subreg().Lsh(n).Subreg()
-	s.ResetBounds64()
 	s.update32()
 }
 
@@ -134,7 +135,6 @@ func (s *Scalar) rsh32(n uint8) {
 	s.Var = s.Var.Subreg().Rsh(n)
 	s.U32min >>= n
 	s.U32max >>= n
-	s.ResetBounds64()
 	s.update32()
 }
 
@@ -153,7 +153,6 @@ func (s *Scalar) arsh32(n uint8) {
 	s.S32max >>= n
 	s.Var = s.Var.Subreg().Arsh(n, W32)
 	s.U32min, s.U32max = 0, math.MaxUint32
-	s.ResetBounds64()
 	s.update32()
 }
 

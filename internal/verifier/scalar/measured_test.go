@@ -132,3 +132,19 @@ func TestBinary(t *testing.T) {
 		t.Errorf("got %s, want it to end with %s", got, want)
 	}
 }
+
+// TestIsAligned: tnum_is_aligned.
+func TestIsAligned(t *testing.T) {
+	for _, c := range []struct {
+		n    Tnum
+		size uint64
+		want bool
+	}{
+		{Tnum{8, 0x10}, 8, true}, {Tnum{8, 0x10}, 16, false}, {Tnum{0, 0xf0}, 16, true}, {Tnum{0, 1}, 2, false},
+		{Tnum{1, 0}, 1, true}, {TnumUnknown(), 1, true}, {TnumUnknown(), 0, true}, {TnumUnknown(), 2, false},
+	} {
+		if got := c.n.IsAligned(c.size); got != c.want {
+			t.Errorf("%s to %d: %v", c.n, c.size, got)
+		}
+	}
+}

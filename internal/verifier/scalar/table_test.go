@@ -23,8 +23,8 @@ import (
 // which loads random programs at log level 2, keeps lines of the log where TestKernel finds no
 // difference, and of those a few for each operation, width and form.
 //
-// Columns: the encoded instruction; its text; R(dst); R(src), empty in the immediate form; then
-// for an ALU operation R(dst) after it, and for a jump "taken", "not taken", or four states:
+// Columns: the encoded instruction; its text; R(dst), or what a load reads; R(src), empty in the
+// immediate form; then for a load or an ALU operation R(dst) after it, and for a jump "taken", "not taken", or four states:
 // R(dst) and R(src) at the target, R(dst) and R(src) after the jump.
 const tablePath = "testdata/kernel-6.18.44.tsv"
 
@@ -61,7 +61,9 @@ func isJump(i isa.Insn) bool { return i.Class() == isa.ClassJMP || i.Class() == 
 func operands(i isa.Insn) (ok, reads bool) {
 	op := i.Op & 0xf0
 	switch {
-	case i.Class() == isa.ClassLDX || i.Class() == isa.ClassSTX || i.Dst < 6 || i.Dst == i.Src && i.Op&isa.SrcReg != 0:
+	case i.Class() == isa.ClassLDX:
+		return true, false
+	case i.Class() == isa.ClassSTX || i.Dst < 6 || i.Dst == i.Src && i.Op&isa.SrcReg != 0:
 		return false, false
 	case isJump(i):
 		return op != isa.CALL && op != isa.EXIT, i.Op&isa.SrcReg != 0
@@ -80,9 +82,13 @@ func (r *recorder) instruction(before path, ways int, m *machine, text, state st
 	if !ok {
 		return
 	}
-	a, b := before.regs[i.Dst], before.regs[i.Src]
-	src := ""
+	a := before.regs[i.Dst]
+	src, b := "", Scalar{}
+	if i.Class() == isa.ClassLDX {
+		a = before.slot
+	}
 	if reads {
+		b = before.regs[i.Src]
 		src = b.String()
 	}
 	x := &row{form: fmt.Sprintf("%02x", i.Op), columns: []string{hex.EncodeToString(isa.Encode([]isa.Insn{i})), text, a.String(), src}}
@@ -102,7 +108,7 @@ func (r *recorder) instruction(before path, ways int, m *machine, text, state st
 		x.form += " decided"
 		x.columns = append(x.columns, "taken")
 	default:
-		x.form += fmt.Sprintf(" %d", i.Off)
+		x.form += fmt.Sprintf(" %d %v", i.Off, i.Imm == 32)
 		x.columns = append(x.columns, printed(state, i.Dst))
 		x.dull = x.dull || x.columns[4] == "scalar()" || len(m.pending) > ways
 		if x.columns[4] == "" || len(m.pending) > ways {
@@ -262,6 +268,11 @@ func checkRow(columns []string) error {
 	}
 	i := insns[0]
 	m := &machine{code: insns}
+	if i.Class() == isa.ClassLDX {
+		if m.slot, err = parseScalar(columns[2]); err != nil {
+			return err
+		}
+	}
 	for n, reg := range []uint8{i.Dst, i.Src} {
 		if text := columns[2+n]; text != "" {
 			if m.regs[reg], err = parseScalar(text); err != nil {
