@@ -220,7 +220,8 @@ func lastLine(log string, err error) string {
 		return ""
 	}
 	for _, line := range slices.Backward(strings.Split(strings.TrimSpace(log), "\n")) {
-		if line != "" && !strings.HasPrefix(line, "processed ") {
+		// The text of record_func_key has no newline of its own.
+		if line, _, _ = strings.Cut(line, "processed "); line != "" {
 			return line
 		}
 	}

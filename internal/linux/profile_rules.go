@@ -47,7 +47,7 @@ func (p Profile) Rules() []Rule {
 		r("IRQSections", p.IRQSections, "kernel/bpf/verifier.c, check_resource_leak"),
 		r("ConstKeyNonNull", p.ConstKeyNonNull, "kernel/bpf/verifier.c, d2102f2f5d75"),
 		r("CallbackTailCallText", p.CallbackTailCallText != "", "kernel/bpf/verifier.c"),
-		r("GlobalSubprogChangesPacket", p.GlobalSubprogChangesPacket, "kernel/bpf/verifier.c, 51081a3f25c7"),
+		{"GlobalSubprogChangesPacket", p.GlobalSubprogChangesPacket, FromSource, "kernel/bpf/verifier.c, 51081a3f25c7"},
 		r("LoadAcquire", p.LoadAcquire, "kernel/bpf/verifier.c"),
 		r("MayGoto", p.MayGoto, "kernel/bpf/verifier.c"),
 		r("Version4", p.Version4, "kernel/bpf/verifier.c"),
