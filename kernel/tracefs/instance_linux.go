@@ -27,7 +27,7 @@ const prefix = "carom-"
 func Open() (*Instance, error) {
 	fs, err := mount()
 	if err != nil {
-		return nil, fmt.Errorf("mount tracefs (it needs root and Linux 5.2): %w", err)
+		return nil, fmt.Errorf("mount tracefs (it needs CAP_SYS_ADMIN and Linux 5.2): %w", err)
 	}
 	i := &Instance{fs: fs, pipe: -1, buf: make([]byte, 64<<10)}
 	if err := i.open(); err != nil {
@@ -78,7 +78,7 @@ func EventID(group, name string) (uint64, error) {
 	}
 	fs, err := mount()
 	if err != nil {
-		return 0, fmt.Errorf("mount tracefs (it needs root and Linux 5.2): %w", err)
+		return 0, fmt.Errorf("mount tracefs (it needs CAP_SYS_ADMIN and Linux 5.2): %w", err)
 	}
 	defer fs.Close()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d/events/%s/%s/id", fs.Fd(), group, name))
