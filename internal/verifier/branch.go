@@ -154,15 +154,9 @@ func (v *verifier) split(in isa.Insn, op uint8, dst, src *reg, jmp32 bool) *reje
 // refineBoth narrows both operands on both ways (reg_set_min_max).
 func refineBoth(op uint8, jmp32 bool, dst, src, otherDst, otherSrc *reg) {
 	w := width(!jmp32)
-	if dst == src {
-		// Linux narrows the register against itself; what comes of it is contradictory or the same.
-		there, here := *otherSrc, *src
-		scalar.Refine(op, w, &otherDst.Scalar, &there.Scalar)
-		scalar.Refine(scalar.RevOp(op), w, &dst.Scalar, &here.Scalar)
-	} else {
-		scalar.Refine(op, w, &otherDst.Scalar, &otherSrc.Scalar)
-		scalar.Refine(scalar.RevOp(op), w, &dst.Scalar, &src.Scalar)
-	}
+	// A register that is compared with itself is narrowed against itself, as Linux does.
+	scalar.Refine(op, w, &otherDst.Scalar, &otherSrc.Scalar)
+	scalar.Refine(scalar.RevOp(op), w, &dst.Scalar, &src.Scalar)
 	for _, r := range [...]*reg{otherDst, otherSrc, dst, src} {
 		r.sane()
 	}
