@@ -118,8 +118,15 @@ func (e *AmbiguousArrayError) Error() string {
 		b.WriteString(", which nothing uses or holds")
 	}
 	b.WriteString("; choose one by its id:")
-	for _, a := range e.Candidates {
-		fmt.Fprintf(&b, "\n  id:%d, used by %s, held by %s", a.ID, joined(a.Users, "no program"), joined(a.Holders, "no other process and no pin"))
+	for i, a := range e.Candidates {
+		if i > 0 {
+			b.WriteByte(';')
+		}
+		fmt.Fprintf(&b, "\n  id:%d", a.ID)
+		if !e.InUse {
+			continue
+		}
+		fmt.Fprintf(&b, ", used by %s, held by %s", joined(a.Users, "no program"), joined(a.Holders, "no other process and no pin"))
 	}
 	return b.String()
 }
@@ -153,7 +160,10 @@ type LinkCandidate struct {
 func (e *AmbiguousLinkError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d bpf_links attach a program named %s; choose one by its id:", len(e.Candidates), e.Program)
-	for _, c := range e.Candidates {
+	for i, c := range e.Candidates {
+		if i > 0 {
+			b.WriteByte(';')
+		}
 		fmt.Fprintf(&b, "\n  link %d, type %s, %s on %s, program id %d", c.ID, c.Type, c.Place.Hook, c.Place.Target, c.Program.ID)
 	}
 	return b.String()

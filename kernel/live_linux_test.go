@@ -96,10 +96,15 @@ func u32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 // rtnetlink sends one request and waits for the acknowledgement.
 func rtnetlink(t *testing.T, request, flags uint16, parts ...[]byte) {
 	t.Helper()
+	if err := tryRtnetlink(request, flags, parts...); err != nil {
+		t.Errorf("rtnetlink request %d: %v", request, err)
+	}
+}
+
+func tryRtnetlink(request, flags uint16, parts ...[]byte) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
-		t.Error(err)
-		return
+		return err
 	}
 	defer unix.Close(fd)
 	body := slices.Concat(parts...)
@@ -115,9 +120,7 @@ func rtnetlink(t *testing.T, request, flags uint16, parts ...[]byte) {
 	if errno := -int32(binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr:])); err == nil && errno != 0 {
 		err = unix.Errno(errno)
 	}
-	if err != nil {
-		t.Errorf("rtnetlink request %d: %v", request, err)
-	}
+	return err
 }
 
 // setXDP attaches a program to lo, in generic mode, as ip link does. -1 detaches it.
@@ -128,17 +131,34 @@ func setXDP(t *testing.T, fd int) {
 	rtnetlink(t, unix.RTM_SETLINK, 0, info, attribute(unix.IFLA_XDP|unix.NLA_F_NESTED, xdp))
 }
 
+const (
+	create     = unix.NLM_F_CREATE | unix.NLM_F_EXCL
+	everything = 0x0300 // ETH_P_ALL in network order
+)
+
+// tcMessage is a struct tcmsg for lo.
+func tcMessage(handle, parent, info uint32) []byte {
+	return slices.Concat(make([]byte, 4), u32(1), u32(handle), u32(parent), u32(info))
+}
+
+// setAction has a filter of lo's egress run a program as its action. The qdisc is setFilter's.
+func setAction(fd int) error {
+	parms := slices.Concat(u32(0), u32(0), u32(0), u32(0), u32(0)) // struct tc_act_bpf
+	// TCA_ACT_BPF_PARMS, FD and NAME in TCA_ACT_OPTIONS, in the first action of TCA_MATCHALL_ACT
+	bpf := slices.Concat(attribute(2, parms), attribute(5, u32(uint32(fd))), attribute(6, []byte("entry\x00")))
+	action := slices.Concat(attribute(1, []byte("bpf\x00")), attribute(2|unix.NLA_F_NESTED, bpf))
+	options := attribute(2|unix.NLA_F_NESTED, attribute(1|unix.NLA_F_NESTED, action))
+	return tryRtnetlink(unix.RTM_NEWTFILTER, create, tcMessage(1, 0xfffffff3, 8<<16|everything),
+		attribute(unix.TCA_KIND, []byte("matchall\x00")), attribute(unix.TCA_OPTIONS|unix.NLA_F_NESTED, options))
+}
+
 // setFilter attaches a program to lo's ingress, as tc filter does.
 func setFilter(t *testing.T, fd int) {
 	t.Helper()
-	message := func(handle, parent, info uint32) []byte {
-		return slices.Concat(make([]byte, 4), u32(1), u32(handle), u32(parent), u32(info)) // struct tcmsg
-	}
-	const create = unix.NLM_F_CREATE | unix.NLM_F_EXCL
-	rtnetlink(t, unix.RTM_NEWQDISC, create, message(0xffff0000, 0xfffffff1, 0), attribute(unix.TCA_KIND, []byte("clsact\x00")))
+	rtnetlink(t, unix.RTM_NEWQDISC, create, tcMessage(0xffff0000, 0xfffffff1, 0), attribute(unix.TCA_KIND, []byte("clsact\x00")))
 	const all = 0x0300                                                                                               // ETH_P_ALL in network order
 	options := slices.Concat(attribute(6, u32(uint32(fd))), attribute(7, []byte("entry\x00")), attribute(8, u32(1))) // TCA_BPF_FD, NAME, FLAGS
-	rtnetlink(t, unix.RTM_NEWTFILTER, create, message(1, 0xfffffff2, 7<<16|all),
+	rtnetlink(t, unix.RTM_NEWTFILTER, create, tcMessage(1, 0xfffffff2, 7<<16|everything),
 		attribute(unix.TCA_KIND, []byte("bpf\x00")), attribute(unix.TCA_OPTIONS, options))
 }
 
@@ -147,6 +167,7 @@ func setFilter(t *testing.T, fd int) {
 func TestReachedFromInterfaces(t *testing.T) {
 	xdp := twoArrays(t, ebpf.XDP, ebpf.AttachXDP)
 	filter := twoArrays(t, ebpf.SchedCLS, ebpf.AttachNone)
+	action := twoArrays(t, ebpf.SchedACT, ebpf.AttachNone)
 	tcx := twoArrays(t, ebpf.SchedCLS, ebpf.AttachTCXEgress)
 	inNamespace(t, func() {
 		setXDP(t, xdp.Programs["entry"].FD())
@@ -170,6 +191,15 @@ func TestReachedFromInterfaces(t *testing.T) {
 
 		setFilter(t, filter.Programs["entry"].FD())
 		wantReached(t, filter, kernel.Place{Hook: "tc ingress", Target: "lo", By: "tc filter bpf pref 7 handle 0x1"})
+
+		// Not every kernel has matchall and act_bpf.
+		if err := setAction(action.Programs["entry"].FD()); err == nil {
+			wantReached(t, action, kernel.Place{Hook: "tc egress", Target: "lo", By: "tc filter matchall pref 8 handle 0x1 action bpf"})
+		} else if !errors.Is(err, unix.ENOENT) {
+			t.Errorf("filter with an action: %v", err)
+		} else {
+			t.Log("no filter with an action:", err)
+		}
 
 		attachRaw(t, tcx.Programs["entry"], 1, ebpf.AttachTCXEgress)
 		wantReached(t, tcx, kernel.Place{Hook: "TCXEgress", Target: "lo", By: "no link"})

@@ -27,7 +27,7 @@ const (
 
 // actionsOf is the attribute with the actions in the options of a filter, by the filter's kind.
 var actionsOf = map[string]uint16{
-	"bpf": 1, "cgroup": 1, "matchall": 2, "basic": 3, "flower": 3, "fw": 4, "route": 6, "u32": 7,
+	"bpf": 1, "cgroup": 1, "matchall": 2, "basic": 3, "flower": 3, "fw": 4, "route": 6, "u32": 7, "flow": 9,
 }
 
 // rtnetlink asks the kernel about interfaces, qdiscs and filters of one network namespace.

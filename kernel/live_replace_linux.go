@@ -133,6 +133,8 @@ type replacing struct {
 	arrays map[string]*ArrayInfo // of the old generation, by name
 	coll   engine.Collection
 	pins   []string // temporary names
+	// Maps that were opened to look at them stay open until the end: see Live.
+	looked []*kmap
 	result Replacement
 }
 
@@ -141,6 +143,9 @@ func (r *replacing) close() {
 		_ = os.Remove(path)
 	}
 	for _, m := range r.shared {
+		_ = m.Close()
+	}
+	for _, m := range r.looked {
 		_ = m.Close()
 	}
 	if r.coll != nil {
@@ -159,12 +164,13 @@ func (r *replacing) lookAround() error {
 		if err != nil {
 			continue // not a PROG_ARRAY
 		}
+		r.looked = append(r.looked, a.m)
 		info, err := a.Info(programs)
-		if err == nil {
-			r.arrays[info.Name] = info
-			err = r.share(a)
+		if err != nil {
+			return err
 		}
-		if err := errors.Join(err, a.Close()); err != nil {
+		r.arrays[info.Name] = info
+		if err := r.share(a); err != nil {
 			return err
 		}
 	}
@@ -203,7 +209,7 @@ func (r *replacing) share(a *Array) error {
 			}
 		}
 		if name == "" {
-			_ = m.Close()
+			r.looked = append(r.looked, m)
 			continue
 		}
 		r.shared[name] = m

@@ -205,13 +205,17 @@ func writeArray(out io.Writer, a *kernel.ArrayInfo) error {
 	if len(held) == 0 {
 		held = []string{"no other process and no pin"}
 	}
-	_, err := fmt.Fprintf(out, "%s (id %d), %d of %s filled, %s\nused by %s\n%sheld by %s\n\n",
+	_, err := fmt.Fprintf(out, "%s (id %d), %d of %s filled, %s\nused by %s\n%sheld by %s\n",
 		a.Name, a.ID, len(a.Slots), plural(uint64(a.MaxEntries), "slot"), owner, strings.Join(users, "\n        "), reached, strings.Join(held, ", "))
+	if len(a.Slots) == 0 {
+		return err
+	}
+	_, blank := fmt.Fprintln(out)
 	t := &table{head: []string{">slot", "program", ">id", "tag", "loaded"}}
 	for _, s := range a.Slots {
 		t.add(number(uint64(s.Index)), s.Program.Name, number(uint64(s.Program.ID)), s.Program.Tag, loadedAt(s.Program))
 	}
-	return errors.Join(err, t.write(out))
+	return errors.Join(err, blank, t.write(out))
 }
 
 func loadedAt(p kernel.LiveProgram) string {
