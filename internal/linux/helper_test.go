@@ -147,6 +147,7 @@ func TestOlderHelpers(t *testing.T) {
 		{linux.FuncGetNetnsCookie, linux.HelperScope{Type: ebpf.SchedCLS}, [4]bool{false, false, false, true}},
 		{linux.FuncGetNetnsCookie, linux.HelperScope{Type: ebpf.SockOps}, [4]bool{true, true, true, true}},
 		{linux.FuncCgrpStorageGet, linux.HelperScope{Type: ebpf.Kprobe}, [4]bool{false, true, true, true}},
+		{linux.FuncSKBPullData, linux.HelperScope{Type: ebpf.LWTSeg6Local}, [4]bool{false, false, false, true}},
 		{linux.FuncMapLookupElem, linux.HelperScope{Type: ebpf.Netfilter}, [4]bool{false, true, true, true}},
 	} {
 		for i, p := range linux.Profiles() {

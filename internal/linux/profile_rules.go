@@ -93,5 +93,7 @@ func helperChanges() []helperChange {
 		{before: moved, set: "struct_ops", lacked: []uint32{FuncTaskStorageGet, FuncTaskStorageDelete}},
 		{before: MakeRelease(6, 15), set: "sk_filter", lacked: []uint32{FuncGetNetnsCookie}},
 		{before: MakeRelease(6, 15), set: "tc_cls_act", lacked: []uint32{FuncGetNetnsCookie}},
+		// A fix that 6.12.117 has and 6.18.44 has not.
+		{before: MakeRelease(6, 13), set: "lwt_seg6local", lacked: []uint32{FuncSKBPullData}},
 	}
 }
