@@ -17,8 +17,12 @@ const (
 	flagFrags           = 1 << 5 // BPF_F_XDP_HAS_FRAGS
 )
 
-// helperTimerSetCallback is BPF_FUNC_timer_set_callback, whose callback runs later.
-const helperTimerSetCallback = 170
+// Helpers that control flow knows: BPF_FUNC_tail_call, and BPF_FUNC_timer_set_callback, whose
+// callback runs later.
+const (
+	helperTailCall         = 12
+	helperTimerSetCallback = 170
+)
 
 // checkProgram checks what bpf(2) looks at before the instructions, and finds the tables of the
 // program's type.
@@ -106,7 +110,7 @@ func (v *verifier) callee(id int32) cfg.Callee {
 	async := p.ID == helperTimerSetCallback
 	return cfg.Callee{
 		Known: true, Params: uint8(p.NumArgs()), Void: p.Ret.Base() == linux.RetVoid,
-		Fastcall: p.AllowFastcall, ChangesPacket: p.ChangesPacket, MightSleep: p.MightSleep,
+		Fastcall: p.AllowFastcall, ChangesPacket: p.ChangesPacket || p.ID == helperTailCall, MightSleep: p.MightSleep,
 		SyncCallback: callback && !async, AsyncCallback: async,
 	}
 }

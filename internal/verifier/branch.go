@@ -140,7 +140,7 @@ func (v *verifier) split(in isa.Insn, op uint8, dst, src *reg, jmp32 bool) *reje
 		v.syncLinked(other, otherDst, &linked)
 	}
 	v.learnNotNull(in, op, dst, src, otherDst, otherSrc, jmp32)
-	if !jmp32 && !withReg && in.Imm == 0 && (op == isa.JEQ || op == isa.JNE) && dst.Type.mayBeNull() {
+	if !jmp32 && src.isNull() && (op == isa.JEQ || op == isa.JNE) && dst.Type.mayBeNull() {
 		// The jump of JEQ and the fall-through of JNE have NULL.
 		v.nullChecked(v.state, int(in.Dst), op == isa.JNE)
 		v.nullChecked(other, int(in.Dst), op == isa.JEQ)

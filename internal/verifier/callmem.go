@@ -39,7 +39,7 @@ func (v *verifier) helperMem(n, size int, kind access, zeroOK bool, raw *rawAcce
 		}
 		return v.bufferAccess(what, n, off, size)
 	case PtrToStack:
-		return v.stackInitialized(n, off, size, raw, zeroOK, kind == accessWrite)
+		return v.stackInitialized(n, off, size, raw, zeroOK, kind)
 	case PtrToBTFID:
 		return v.unsupported("kernel structures as memory")
 	case PtrToCtx:

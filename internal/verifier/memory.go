@@ -158,7 +158,7 @@ func (v *verifier) checkMem(a memAccess) *reject.Error {
 	case r.Type == PtrToCtx:
 		err = v.ctxAccess(a, r, &result)
 	case r.Type == PtrToStack:
-		if err = v.stackBounds(a.reg, a.off, a.size, a.kind, false); err != nil {
+		if err = v.stackBounds(a.reg, a.off, a.size, a.kind); err != nil {
 			return err
 		}
 		if a.kind == accessWrite {

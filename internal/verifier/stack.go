@@ -27,14 +27,11 @@ func slotOf(off int) (spi, kind int) {
 func (v *verifier) frameOf(r *reg) *frame { return v.state.frames[r.Frame] }
 
 // stackBounds checks that an access stays inside the frame and makes room for it
-// (check_stack_access_within_bounds). byHelper says that a helper does it.
-func (v *verifier) stackBounds(n int, off, size int, kind access, byHelper bool) *reject.Error {
+// (check_stack_access_within_bounds).
+func (v *verifier) stackBounds(n int, off, size int, kind access) *reject.Error {
 	r := &v.state.regs()[n]
 	what := " read from"
-	switch {
-	case byHelper:
-		what = " indirect access to"
-	case kind == accessWrite:
+	if kind == accessWrite {
 		what = " write to"
 	}
 	var lo, hi int64
@@ -239,7 +236,7 @@ func (v *verifier) stackRead(n int, off, size, dst int) *reject.Error {
 			"variable offset stack pointer cannot be passed into helper function; var_off=%s off=%d size=%d",
 			r.Var, off, size)
 	}
-	if err := v.stackInitialized(n, off, size, nil, false, false); err != nil {
+	if err := v.stackInitialized(n, off, size, nil, false, accessRead); err != nil {
 		return err
 	}
 	lo, hi := int(r.Smin)+off, int(r.Smax)+off
@@ -368,17 +365,13 @@ type rawAccess struct {
 	size int
 }
 
-// stackInitialized checks a range of the stack that a helper reads, or a load at a variable
+// stackInitialized checks a range of the stack that a helper uses, or a load at a variable
 // offset (check_stack_range_initialized).
-func (v *verifier) stackInitialized(n int, off, size int, raw *rawAccess, zeroOK, byHelper bool) *reject.Error {
+func (v *verifier) stackInitialized(n int, off, size int, raw *rawAccess, zeroOK bool, kind access) *reject.Error {
 	if size == 0 && !zeroOK {
 		return v.failReg(n, CodeArgument, linux.EACCES, "invalid zero-sized read")
 	}
-	kind := accessRead
-	if byHelper {
-		kind = accessWrite
-	}
-	if err := v.stackBounds(n, off, size, kind, byHelper); err != nil {
+	if err := v.stackBounds(n, off, size, kind); err != nil {
 		return err
 	}
 	r := &v.state.regs()[n]
@@ -407,11 +400,11 @@ func (v *verifier) stackInitialized(n int, off, size int, raw *rawAccess, zeroOK
 		switch {
 		case s.Kind[k] == slotMisc:
 		case s.Kind[k] == slotZero, s.Kind[k] == slotInvalid:
-			if byHelper {
+			if kind == accessWrite {
 				s.Kind[k] = slotMisc
 			}
 		case s.isSpilled():
-			if byHelper {
+			if kind == accessWrite {
 				s.setUnknown()
 				for j := range s.Kind {
 					if s.Kind[j] != slotInvalid {
@@ -420,22 +413,18 @@ func (v *verifier) stackInitialized(n int, off, size int, raw *rawAccess, zeroOK
 				}
 			}
 		default:
-			return v.uninitialized(n, r, lo, i-lo, size, fixed, byHelper)
+			return v.uninitialized(n, r, lo, i-lo, size, fixed)
 		}
 		v.liveStackRead(f, spi)
 	}
 	return nil
 }
 
-func (v *verifier) uninitialized(n int, r *reg, lo, at, size int, fixed, byHelper bool) *reject.Error {
-	what := ""
-	if byHelper {
-		what = " indirect"
-	}
+func (v *verifier) uninitialized(n int, r *reg, lo, at, size int, fixed bool) *reject.Error {
 	if fixed {
 		return v.failReg(n, CodeStackUninit, linux.EACCES,
-			"invalid%s read from stack R%d off %d+%d size %d", what, n, lo, at, size)
+			"invalid read from stack R%d off %d+%d size %d", n, lo, at, size)
 	}
 	return v.failReg(n, CodeStackUninit, linux.EACCES,
-		"invalid%s read from stack R%d var_off %s+%d size %d", what, n, r.Var, at, size)
+		"invalid read from stack R%d var_off %s+%d size %d", n, r.Var, at, size)
 }

@@ -106,7 +106,8 @@ func lastReason(log []string) string {
 		line := log[i]
 		switch {
 		case line == "", strings.HasPrefix(line, "processed "), strings.HasPrefix(line, "verification time "),
-			strings.HasPrefix(line, "stack depth "), strings.HasPrefix(line, "insns_cnt "):
+			strings.HasPrefix(line, "stack depth "), strings.HasPrefix(line, "insns_cnt "),
+			strings.HasPrefix(line, "cur state:"), strings.HasPrefix(line, "old state:"):
 			continue
 		}
 		if isTrace(line) {

@@ -55,16 +55,6 @@ func createMaps(spec *ebpf.CollectionSpec) (map[string]*ebpf.Map, error) {
 			return held, fmt.Errorf("map %s: %w", name, err)
 		}
 		held[name] = kernelMap
-		for _, kv := range m.Contents {
-			if err := kernelMap.Put(kv.Key, kv.Value); err != nil {
-				return held, fmt.Errorf("map %s: contents: %w", name, err)
-			}
-		}
-		if len(m.Contents) > 0 && m.Flags&(1<<7) != 0 {
-			if err := kernelMap.Freeze(); err != nil {
-				return held, fmt.Errorf("map %s: freeze: %w", name, err)
-			}
-		}
 	}
 	return held, nil
 }
