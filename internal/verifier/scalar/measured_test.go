@@ -148,3 +148,28 @@ func TestIsAligned(t *testing.T) {
 		}
 	}
 }
+
+// TestNarrow: by the rules of __mark_reg_s32_range.
+func TestNarrow(t *testing.T) {
+	s := Unknown()
+	if s.NarrowS32(-4095, 0); s.String() != "scalar(smin=smin32=-4095,smax=smax32=0)" {
+		t.Error(s)
+	}
+	if s.NarrowS32(-9000, -5); s.Smin != -4095 || s.Smax != -5 || !s.Sane() {
+		t.Error(s)
+	}
+}
+
+func TestConst(t *testing.T) {
+	s := Unknown()
+	s.SetConst32(7)
+	if !s.IsConst(W32) || s.IsConst(W64) || s.ConstValue(W32) != 7 || s.Var.IsConst() || !s.Var.SubregIsConst() {
+		t.Errorf("%+v", s)
+	}
+	if s = Const(7); !s.IsConst(W64) || !s.Var.IsConst() || !s.Var.Equals(7) || s.Var.Equals(8) || s.IsUnknown() {
+		t.Errorf("%+v", s)
+	}
+	if s = Unknown(); !s.IsUnknown() || !s.Var.IsUnknown() || s.AppendRanges(nil) != nil {
+		t.Errorf("%+v", s)
+	}
+}
