@@ -34,7 +34,7 @@ func (l *logger) finish(err *reject.Error) {
 		for _, s := range err.Before {
 			fmt.Fprintln(l.w, s)
 		}
-		if err.Message != "" {
+		if err.Message != "" && err.Code != CodeLoop { // that is followed by the states
 			fmt.Fprintln(l.w, err.Message)
 		}
 	}

@@ -205,8 +205,8 @@ func (v *verifier) explore() *reject.Error {
 			if v.log != nil {
 				v.log.safe(fromPending)
 			}
-			if !v.nextPath(&prev) {
-				return nil
+			if more, err := v.nextPath(&prev); !more {
+				return err
 			}
 			fromPending = true
 			continue
@@ -236,8 +236,8 @@ func (v *verifier) explore() *reject.Error {
 			fromPending = true
 		case flowEnd:
 			v.scratchAll()
-			if !v.nextPath(&prev) {
-				return nil
+			if more, err := v.nextPath(&prev); !more {
+				return err
 			}
 			fromPending = true
 		}
@@ -255,12 +255,14 @@ const (
 )
 
 // nextPath ends the current path and goes on with the newest pending branch.
-func (v *verifier) nextPath(prev *int) bool {
+func (v *verifier) nextPath(prev *int) (bool, *reject.Error) {
 	v.setChain()
 	v.live.Update(&v.chain)
-	v.endBranch(v.state)
+	if err := v.endBranch(v.state); err != nil {
+		return false, err
+	}
 	if len(v.pending) == 0 {
-		return false
+		return false, nil
 	}
 	p := v.pending[len(v.pending)-1]
 	v.pending = v.pending[:len(v.pending)-1]
@@ -269,7 +271,7 @@ func (v *verifier) nextPath(prev *int) bool {
 	v.pool.release(old)
 	v.insn, *prev = p.insn, p.prev
 	v.setChain()
-	return true
+	return true, nil
 }
 
 // push saves the current state as a branch that goes on at insn (push_stack).
