@@ -115,7 +115,7 @@ type insnAux struct {
 	ptrType    RegType // of the pointer that a load or store uses
 	mapPtr     *Map    // of a helper call: its map, if always the same
 	mapPoison  bool
-	mapOK      *Map // map that was found to fit the helper
+	mapOK      *Map   // map that was found to fit the helper
 	key        uint64 // constant key or slot of a tail call plus keySet, if always the same
 	keyState   keyState
 	ctxField   uint8
