@@ -3,6 +3,7 @@ package kernel
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
@@ -53,6 +54,10 @@ func withVeth(t *testing.T, f func(a, b netlink.Link)) {
 			}
 			links = append(links, l)
 		}
+		if err := errors.Join(carries(t, links[0], links[1]), carries(t, links[1], links[0])); err != nil {
+			t.Error(err)
+			return
+		}
 		f(links[0], links[1])
 	}()
 	if err := <-done; err != nil {
@@ -78,6 +83,33 @@ func send(t *testing.T, l netlink.Link) {
 	if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Attrs().Index, Halen: 6}); err != nil {
 		t.Error(err)
 	}
+}
+
+// carries waits until frames get from one interface to the other: Linux drops them until it has taken
+// note, a while after both are up, that there is a carrier.
+func carries(t *testing.T, from, to netlink.Link) error {
+	t.Helper()
+	network := uint16(etherType>>8 | etherType&0xff<<8)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(network))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: network, Ifindex: to.Attrs().Index}); err != nil {
+		return err
+	}
+	wait := unix.NsecToTimeval(int64(50 * time.Millisecond))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait); err != nil {
+		return err
+	}
+	buf := make([]byte, 128)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		send(t, from)
+		if _, err := unix.Read(fd, buf); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("no frame gets from %s to %s", from.Attrs().Name, to.Attrs().Name)
 }
 
 // countFrames are programs that count frames of etherType, each in its own element of hits, and
