@@ -37,7 +37,9 @@ func withVeth(t *testing.T, f func(a, b netlink.Link)) {
 			done <- err
 			return
 		}
-		veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "a"}, PeerName: "b"}
+		attrs := netlink.NewLinkAttrs() // with no length of queue, which Linux warns of when it is 0
+		attrs.Name = "a"
+		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "b"}
 		if err := netlink.LinkAdd(veth); err != nil {
 			done <- err
 			return
