@@ -254,7 +254,37 @@ func (v *verifier) combine(in isa.Insn, op uint8) *reject.Error {
 			return err
 		}
 	}
+	if (op == isa.AND || op == isa.OR) && src.Var.IsConst() {
+		if err := v.forkMask(int(in.Dst)); err != nil {
+			return err
+		}
+	}
 	v.scalarMath(in, op, dst, src, imm)
+	return nil
+}
+
+// forkMask explores a bit mask that is either all zeros or all ones as two values, since
+// compilers make masks of sign bits (maybe_fork_scalars).
+func (v *verifier) forkMask(n int) *reject.Error {
+	dst := &v.state.regs()[n]
+	wide := dst.Smin == -1 && dst.Smax == 0
+	if !wide && (dst.S32min != -1 || dst.S32max != 0) {
+		return nil
+	}
+	other, err := v.push(v.insn, v.insn)
+	if err != nil {
+		return err
+	}
+	zero := &other.regs()[n]
+	if !wide {
+		zero.Scalar.SetConst32(0)
+		dst.Scalar.SetConst32(math.MaxUint32)
+		return nil
+	}
+	zero.clearID()
+	zero.Scalar.SetConst(0)
+	dst.clearID()
+	dst.Scalar.SetConst(math.MaxUint64)
 	return nil
 }
 

@@ -235,7 +235,6 @@ func (v *verifier) explore() *reject.Error {
 		case flowReturn:
 			fromPending = true
 		case flowEnd:
-			v.scratchAll()
 			if more, err := v.nextPath(&prev); !more {
 				return err
 			}
@@ -256,6 +255,7 @@ const (
 
 // nextPath ends the current path and goes on with the newest pending branch.
 func (v *verifier) nextPath(prev *int) (bool, *reject.Error) {
+	v.scratchAll()
 	v.setChain()
 	v.live.Update(&v.chain)
 	if err := v.endBranch(v.state); err != nil {
