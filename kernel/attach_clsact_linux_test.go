@@ -39,7 +39,7 @@ func withVeth(t *testing.T, f func(a, b netlink.Link)) {
 		}
 		attrs := netlink.NewLinkAttrs() // with no length of queue, which Linux warns of when it is 0
 		attrs.Name = "a"
-		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "b"}
+		veth := &netlink.Veth{LinkAttrs: attrs, PeerName: "b", PeerTxQLen: attrs.TxQLen}
 		if err := netlink.LinkAdd(veth); err != nil {
 			done <- err
 			return
