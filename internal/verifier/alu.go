@@ -53,13 +53,18 @@ func (v *verifier) unary(in isa.Insn, op uint8) *reject.Error {
 		return err
 	}
 	dst := &v.state.regs()[in.Dst]
-	if op == isa.NEG && dst.Type == ScalarValue {
-		zero := scalar.Const(0)
-		scalar.ALU(isa.NEG, width(in.Class() == isa.ClassALU64), &dst.Scalar, &zero)
+	switch {
+	case dst.Type != ScalarValue:
+		dst.setUnknown()
+	case op == isa.NEG:
+		scalar.ALU(isa.NEG, width(in.Class() == isa.ClassALU64), &dst.Scalar, nil)
 		dst.clearID()
-		return nil
+	default:
+		scalar.End(in.Op, in.Imm, &dst.Scalar)
+		if in.Imm != 64 || scalar.EndSwaps(in.Op) {
+			dst.clearID()
+		}
 	}
-	dst.setUnknown()
 	return nil
 }
 

@@ -186,13 +186,12 @@ func branchTaken(a, b *reg, op uint8, jmp32 bool) scalar.Decision {
 	if a.Type == ScalarValue && b.Type == ScalarValue {
 		return scalar.Branch(op, width(!jmp32), &a.Scalar, &b.Scalar)
 	}
-	if jmp32 {
-		return scalar.Undecided
-	}
-	if !b.isConst() {
+	// Linux 6.18 takes a pointer for not zero in its low half, too.
+	w := width(!jmp32)
+	if !b.isNumber(w) {
 		a, b, op = b, a, scalar.FlipOp(op)
 	}
-	if !b.isConst() || !a.notNull() || b.Var.Value != 0 {
+	if !b.isNumber(w) || !a.notNull() || b.ConstValue(w) != 0 {
 		return scalar.Undecided
 	}
 	switch op {
@@ -203,6 +202,9 @@ func branchTaken(a, b *reg, op uint8, jmp32 bool) scalar.Decision {
 	}
 	return scalar.Undecided
 }
+
+// isNumber says that the low w bits of a register are a known number (is_reg_const).
+func (r *reg) isNumber(w scalar.Width) bool { return r.Type == ScalarValue && r.Scalar.IsConst(w) }
 
 // packetBranchTaken uses what an earlier comparison with the packet's end has shown.
 func packetBranchTaken(a, b *reg, op uint8) scalar.Decision {
@@ -236,7 +238,8 @@ func (r *reg) notNull() bool {
 		return false
 	}
 	switch r.Type.base() {
-	case PtrToSocket, PtrToTCPSock, PtrToMapValue, PtrToMapKey, PtrToSockCommon, PtrToMem, ConstPtrToMap:
+	case PtrToSocket, PtrToTCPSock, PtrToXDPSock, PtrToBuf, PtrToMapValue, PtrToMapKey, PtrToSockCommon, PtrToMem,
+		ConstPtrToMap:
 		return true
 	case PtrToBTFID:
 		return r.Type&(PtrTrusted|MemAlloc|MemRCU) != 0
