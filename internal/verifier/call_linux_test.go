@@ -103,7 +103,12 @@ func loadOnLinux(t testing.TB, p *Program, fds []int32, level uint32) (verdict, 
 		put64(80, at(records))
 		put32(88, uint32(len(p.Funcs)))
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, 5, uintptr(at(attr)), uintptr(len(attr)))
+	const progLoad = 5
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, progLoad, uintptr(at(attr)), uintptr(len(attr)))
+	for errno == unix.EAGAIN { // a signal came in between
+		clear(buf)
+		fd, _, errno = unix.Syscall(unix.SYS_BPF, progLoad, uintptr(at(attr)), uintptr(len(attr)))
+	}
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(license)
 	runtime.KeepAlive(records)

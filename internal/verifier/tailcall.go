@@ -106,7 +106,7 @@ func (v *verifier) checkTailCalls() *reject.Error {
 // opCall is the operation of calls.
 const opCall = isa.ClassJMP | isa.CALL
 
-// checkOwners checks that the program may be in the arrays that it uses
+// checkOwners checks that the program is like the others that use its maps of programs
 // (bpf_check_tail_call, kernel/bpf/core.c).
 func (v *verifier) checkOwners() *reject.Error {
 	own := v.owner()
@@ -117,7 +117,7 @@ func (v *verifier) checkOwners() *reject.Error {
 		}
 		m, at := v.mapOf(in), i
 		i++
-		if m == nil || m.Type != ebpf.ProgramArray || !v.aux[at].seen {
+		if m == nil || !holdsPrograms(m) {
 			continue
 		}
 		diffs := own.Refused()
@@ -127,6 +127,9 @@ func (v *verifier) checkOwners() *reject.Error {
 				if own.Storage[j] == unknownCookie && o.Storage[j] != 0 {
 					o.Storage[j] = unknownCookie
 				}
+			}
+			if m.Type != ebpf.ProgramArray {
+				o.AttachType = own.AttachType
 			}
 			diffs = append(diffs, o.Diff(own, *v.profile)...)
 		}
@@ -145,16 +148,22 @@ func (v *verifier) checkOwners() *reject.Error {
 	return nil
 }
 
+// holdsPrograms says that the programs which use a map must be alike, because the map may hold
+// programs (map_type_contains_progs, include/linux/bpf.h).
+func holdsPrograms(m *Map) bool {
+	return m.Type == ebpf.ProgramArray || m.Type == ebpf.DevMap || m.Type == ebpf.CPUMap
+}
+
 // unknownCookie stands for the cgroup storage of the program, whose cookie only a kernel has.
 const unknownCookie = ^uint64(0)
 
-// owner is the program as a PROG_ARRAY sees it.
+// owner is the program as the maps that it uses see it. What bars a program from being put into
+// a map only is not in it.
 func (v *verifier) owner() linux.Owner {
 	p := v.prog
 	o := linux.Owner{
 		Type: p.Type, AttachType: linux.FixAttachType(p.Type, p.AttachType), Jited: true,
 		Frags: p.Flags&flagFrags != 0, Sleepable: v.sleepable, AttachTo: p.AttachTo,
-		Extension: p.Type == ebpf.Extension,
 	}
 	for i := range v.graph.Subprogs {
 		o.TailCalls = o.TailCalls || v.graph.Subprogs[i].HasTailCall
