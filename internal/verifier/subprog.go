@@ -9,7 +9,8 @@ import (
 
 // subprog is what is learned of one function.
 type subprog struct {
-	depth    int // bytes of stack that its frame takes
+	depth    int // bytes of stack that its frame takes, without spills that Linux removes
+	deepest  int // with them
 	callback bool
 	async    bool // runs after the program, from a timer or work queue
 	called   bool // a global function that something calls
@@ -42,7 +43,6 @@ func (v *verifier) subprogName(n int) string {
 // startState makes the state in which a function starts.
 func (v *verifier) startState(sub int) {
 	v.pending = v.pending[:0]
-	v.prevJumps, v.prevProcessed = v.jumps, v.processed
 	s := v.pool.state()
 	*s = state{frames: append(s.frames[:0], v.pool.newFrame(-1, 0, sub)), history: s.history[:0], refs: s.refs[:0]}
 	s.branches = 1
@@ -86,11 +86,25 @@ func (v *verifier) exploreGlobal(n int) *reject.Error {
 	if v.log != nil {
 		v.log.linef("Validating %s() func#%d...", v.subprogName(n), n)
 	}
+	if err := v.setGlobalArgs(n); err != nil {
+		return err
+	}
+	v.global = n
+	if err := v.explore(); err != nil {
+		return err
+	}
+	if v.log != nil {
+		v.log.linef("Func#%d ('%s') is safe for any args that match its prototype", n, v.subprogName(n))
+	}
+	return nil
+}
+
+// setGlobalArgs sets the registers to what a global function may be called with.
+func (v *verifier) setGlobalArgs(n int) *reject.Error {
 	args, err := v.globalArgs(n)
 	if err != nil {
 		return err
 	}
-	v.global = n
 	regs := v.state.regs()
 	for i, a := range args {
 		r := &regs[i+1]
@@ -104,12 +118,6 @@ func (v *verifier) exploreGlobal(n int) *reject.Error {
 		default:
 			r.setUnknown()
 		}
-	}
-	if err := v.explore(); err != nil {
-		return err
-	}
-	if v.log != nil {
-		v.log.linef("Func#%d ('%s') is safe for any args that match its prototype", n, v.subprogName(n))
 	}
 	return nil
 }
