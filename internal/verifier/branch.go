@@ -43,6 +43,7 @@ func (v *verifier) mayGoto(in isa.Insn) *reject.Error {
 		return err
 	}
 	queued.mayGoto++
+	v.noteBranch(true, true)
 	if earlier != nil {
 		if err := v.widen(earlier, queued); err != nil {
 			return err
@@ -98,6 +99,9 @@ func (v *verifier) oneWay(in isa.Insn, dst, src *reg, taken scalar.Decision) *re
 		}
 	}
 	v.logState()
+	// A pointer's low half may be zero whatever Linux thinks of it.
+	both := in.Class() == isa.ClassJMP32 && (dst.Type != ScalarValue || src.Type != ScalarValue)
+	v.noteBranch(taken == scalar.Taken || both, taken == scalar.NotTaken || both)
 	if taken == scalar.Taken {
 		v.insn += int(in.Off)
 	}
@@ -106,6 +110,7 @@ func (v *verifier) oneWay(in isa.Insn, dst, src *reg, taken scalar.Decision) *re
 
 // split explores both ways: the jump later, the fall-through now.
 func (v *verifier) split(in isa.Insn, op uint8, dst, src *reg, jmp32 bool) *reject.Error {
+	v.noteBranch(true, true)
 	withReg := in.Op&isa.SrcReg != 0
 	var linked linkedRegs
 	if withReg && src.Type == ScalarValue && src.ID != 0 {

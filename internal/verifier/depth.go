@@ -41,6 +41,7 @@ func roundDepth(n int) int { return (n + 15) &^ 15 }
 // checkStackDepth adds up the frames of every chain of calls (check_max_stack_depth).
 func (v *verifier) checkStackDepth() *reject.Error {
 	for i := range v.subs {
+		v.subs[i].deepest = v.subs[i].depth
 		v.subs[i].depth = v.fastcall.Depth(i, v.subs[i].depth)
 	}
 	private := usesPrivateStack(v.prog.Type, v.prog.AttachType)

@@ -140,6 +140,7 @@ func (v *verifier) checkMem(a memAccess) *reject.Error {
 	if err := v.checkAlignment(r, a); err != nil {
 		return err
 	}
+	v.noteAccess(r.Type)
 	a.off += int(r.Off)
 	load := a.kind == accessRead && a.value >= 0
 	var err *reject.Error
@@ -410,6 +411,7 @@ func (v *verifier) ctxAccess(a memAccess, r *reg, result *reg) *reject.Error {
 			"invalid bpf_context access off=%d size=%d", a.off, a.size)
 	}
 	v.aux[v.insn].ctxField = l.FieldSize
+	v.noteContext(a.off + a.size)
 	if a.kind == accessRead && l.Value != linux.CtxScalar {
 		result.setPointer(ctxTypes[l.Value])
 		if result.Type.mayBeNull() {

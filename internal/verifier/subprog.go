@@ -187,7 +187,7 @@ func (v *verifier) callGlobal(sub int) *reject.Error {
 	if v.log != nil {
 		v.log.linef("Func#%d ('%s') is global and assumed valid.", sub, name)
 	}
-	if v.graph.Subprogs[sub].ChangesPacket {
+	if v.graph.Subprogs[sub].ChangesPacket && v.profile.GlobalSubprogChangesPacket {
 		v.clearPackets()
 	}
 	v.subs[sub].called = true

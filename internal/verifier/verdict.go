@@ -12,7 +12,7 @@ func (v *verifier) stats() Stats {
 		return s
 	}
 	for i, g := range v.graph.Subprogs {
-		sub := SubprogStats{Start: g.Start, End: g.End}
+		sub := SubprogStats{Name: v.funcName(g.Start), Start: g.Start, End: g.End}
 		if i < len(v.subs) {
 			sub.Stack = v.subs[i].depth
 		}
@@ -21,9 +21,19 @@ func (v *verifier) stats() Stats {
 	return s
 }
 
+// funcName is the name of the function that starts at an instruction, empty without func_info.
+func (v *verifier) funcName(start int) string {
+	for _, f := range v.prog.Funcs {
+		if f.Insn == start {
+			return f.Name
+		}
+	}
+	return ""
+}
+
 // verdict is what is known of the program that was accepted.
 func (v *verifier) verdict() *Verdict {
-	return &Verdict{Stats: v.stats()}
+	return &Verdict{Stats: v.stats(), Facts: v.facts()}
 }
 
 // locate adds the source position to a reason.

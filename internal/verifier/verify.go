@@ -3,6 +3,7 @@ package verifier
 import (
 	"io"
 
+	"github.com/carom-bpf/carom/internal/facts"
 	"github.com/carom-bpf/carom/internal/isa"
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/verifier/cfg"
@@ -37,6 +38,7 @@ type Recorder interface {
 // Verdict is what is known of a program that was accepted.
 type Verdict struct {
 	Stats Stats
+	Facts *facts.Program
 }
 
 // Stats are the numbers that Linux prints below its log.
@@ -51,6 +53,7 @@ type Stats struct {
 
 // SubprogStats are the numbers of one function.
 type SubprogStats struct {
+	Name       string // empty without func_info
 	Start, End int
 	Stack      int // bytes of its frame
 }
@@ -111,18 +114,15 @@ type pending struct {
 
 // insnAux is what is learned of an instruction over all paths (struct bpf_insn_aux_data).
 type insnAux struct {
-	seen       bool
-	ptrType    RegType // of the pointer that a load or store uses
-	mapPtr     *Map    // of a helper call: its map, if always the same
-	mapPoison  bool
-	mapOK      *Map   // map that was found to fit the helper
-	key        uint64 // constant key or slot of a tail call plus keySet, if always the same
-	keyState   keyState
-	ctxField   uint8
-	zext       bool
-	callDepth  uint8
-	subprogRet bool
-	facts      insnFacts
+	seen      bool
+	ptrType   RegType // of the pointer that a load or store uses
+	mapPtr    *Map    // of a helper call: its map, if always the same
+	mapPoison bool
+	mapOK     *Map   // map that was found to fit the helper
+	key       uint64 // constant key or slot of a tail call plus keySet, if always the same
+	keyState  keyState
+	ctxField  uint8
+	facts     insnFacts
 }
 
 type keyState uint8
@@ -132,9 +132,6 @@ const (
 	keyConst
 	keyPoison
 )
-
-// insnFacts are filled by facts.go.
-type insnFacts struct{}
 
 // Verify explores the program and says whether Linux would load it. The error is an *Error.
 func Verify(p *Program, o *Options) (*Verdict, error) {
@@ -162,6 +159,7 @@ func Verify(p *Program, o *Options) (*Verdict, error) {
 // run is the order of bpf_check (kernel/bpf/verifier.c).
 func (v *verifier) run() *reject.Error {
 	for _, phase := range []func() *reject.Error{
+		v.checkRelease, // what the kernel version has
 		v.checkProgram, // type, length, attach type, flags
 		v.checkMaps,    // which maps this program may use
 		v.analyze,      // instructions, control flow, liveness
