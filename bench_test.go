@@ -109,8 +109,7 @@ const constantIndex = `
 
 const variableIndex = `
 	r6 = r1
-	r2 = *(u32 *)(r1 +0)
-	r3 = *(u8 *)(r2 +0)
+	r3 = *(u32 *)(r1 +16)
 	r2 = map[slots] ll
 	call bpf_tail_call
 	r0 = 2

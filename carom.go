@@ -26,6 +26,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -92,6 +93,9 @@ type Options struct {
 	// StackPattern, when not nil, is what every stack byte holds before the first run, to make
 	// reads of uninitialised memory visible.
 	StackPattern *byte
+	// Verify says whether programs are verified before anything runs. User-space engines only; the
+	// kernel always verifies.
+	Verify VerifyMode
 	// Sink is told about every hop, every miss and every printed line; see Collection.SetSink.
 	Sink trace.Sink
 	// CountEdges switches the counters behind Collection.Edges on.
@@ -114,7 +118,13 @@ type LoadError struct {
 	Err  error
 }
 
-func (e *LoadError) Error() string { return fmt.Sprintf("load %s %s: %v", e.Kind, e.Name, e.Err) }
+func (e *LoadError) Error() string {
+	what, why := e.Kind+" "+e.Name, e.Err.Error()
+	if strings.HasPrefix(why, what+":") {
+		return "load " + why
+	}
+	return "load " + what + ": " + why
+}
 
 // Unwrap returns the cause.
 func (e *LoadError) Unwrap() error { return e.Err }
@@ -144,10 +154,14 @@ func loadUserspace(spec *ebpf.CollectionSpec, o *Options, eo *engine.Options) (e
 	if err != nil {
 		return nil, err
 	}
-	return h.Engine(userspace.Options{
+	c, err := h.Engine(userspace.Options{
 		Helpers: o.Helpers, World: o.World, Kconfig: o.Kconfig, Ksyms: o.Ksyms,
-		Budget: o.Budget, StackPattern: o.StackPattern,
+		Budget: o.Budget, StackPattern: o.StackPattern, Verify: o.Verify,
 	}).Load(spec, eo)
+	if err != nil {
+		return nil, rejection(err)
+	}
+	return c, nil
 }
 
 // Collection is a set of loaded programs and maps. Its maps are referenced until Close, so a
@@ -161,11 +175,16 @@ type Collection struct {
 	closed atomic.Bool
 }
 
+var errNoSpec = errors.New("no collection spec")
+
 // NewCollection loads all maps and programs of a spec, fills PROG_ARRAYs that have static slots
 // and freezes read-only data. The spec is not changed. On an error nothing is left behind.
+//
+// User-space engines verify every program as Linux does, unless Options.Verify says otherwise; one
+// that Linux would reject is a LoadError around a *VerifierError.
 func NewCollection(spec *ebpf.CollectionSpec, opts *Options) (*Collection, error) {
 	if spec == nil {
-		return nil, errors.New("no collection spec")
+		return nil, errNoSpec
 	}
 	if opts == nil {
 		opts = &Options{}

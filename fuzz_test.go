@@ -52,11 +52,14 @@ func FuzzLoad(f *testing.F) {
 
 func loadAndRun(t *testing.T, spec *ebpf.CollectionSpec) {
 	for name := range spec.Programs {
+		if _, err := carom.Verify(spec, name, &carom.VerifyOptions{KernelTypes: spec.Types}); err != nil && err.Error() == "" {
+			t.Fatal("an error without text")
+		}
 		if _, err := carom.Disassemble(spec, name); err != nil && err.Error() == "" {
 			t.Fatal("an error without text")
 		}
 	}
-	coll, err := carom.NewCollection(spec, &carom.Options{CPUs: 1, Budget: 10000, KernelTypes: spec.Types})
+	coll, err := carom.NewCollection(spec, &carom.Options{CPUs: 1, Budget: 10000, KernelTypes: spec.Types, Verify: carom.VerifySkip})
 	if err != nil {
 		return
 	}

@@ -90,7 +90,7 @@ func TestRuntimeErrors(t *testing.T) {
 			ro := array(8, 1)
 			ro.Flags = 1 << 7 // BPF_F_RDONLY_PROG
 			s := source{progs: map[string]string{"p": c.text}, maps: map[string]*ebpf.MapSpec{"m": array(8, 4), "small": array(4, 4), "ro": ro}}
-			re := runtimeError(t, s.load(t, nil), nil)
+			re := runtimeError(t, s.load(t, &carom.Options{Verify: carom.VerifySkip}), nil)
 			if re.Code != c.code {
 				t.Fatalf("%v: code %v, want %v", re, re.Code, c.code)
 			}
@@ -121,7 +121,7 @@ func TestBadInstructions(t *testing.T) {
 		{"bad opcode", "raw 0xff 0 0 0 0\nexit", carom.CodeBadOpcode},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			coll, err := carom.NewCollection(single(c.text).spec(t), nil)
+			coll, err := carom.NewCollection(single(c.text).spec(t), &carom.Options{Verify: carom.VerifySkip})
 			if err != nil {
 				// Refusing it at load is as good, if the error names the program.
 				le := new(carom.LinkError)
@@ -140,7 +140,7 @@ func TestBadInstructions(t *testing.T) {
 
 // TestSourceLine lets a look-up return an address that is none.
 func TestSourceLine(t *testing.T) {
-	coll := loadObject(t, "examples/tail-context/tail_context.o", &carom.Options{Helpers: []carom.Helper{{
+	coll := loadObject(t, "examples/tail-context/tail_context.o", &carom.Options{Verify: carom.VerifySkip, Helpers: []carom.Helper{{
 		Proto: carom.Proto{ID: 1, Name: "bpf_map_lookup_elem"}, Func: func(*carom.Call) uint64 { return 16 },
 	}}})
 	err := coll.Programs["first_prog"].RunInput(context.Background(), &carom.Input{Data: packet54()}, new(carom.Result))
@@ -168,9 +168,9 @@ func TestBudget(t *testing.T) {
 		opts *carom.Options
 		in   int64
 	}{
-		{"of the collection", &carom.Options{Budget: 1000}, 0},
-		{"of the run", nil, 1000},
-		{"of the run first", &carom.Options{Budget: math.MaxInt64}, 1000},
+		{"of the collection", &carom.Options{Verify: carom.VerifySkip, Budget: 1000}, 0},
+		{"of the run", &carom.Options{Verify: carom.VerifySkip}, 1000},
+		{"of the run first", &carom.Options{Verify: carom.VerifySkip, Budget: math.MaxInt64}, 1000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			re := runtimeError(t, endless.load(t, c.opts), &carom.Input{Data: make([]byte, 64), Budget: c.in})
@@ -187,7 +187,7 @@ func TestBudget(t *testing.T) {
 }
 
 func TestCancelEndsARun(t *testing.T) {
-	coll := single("loop: r0 += 1; goto loop; exit").load(t, &carom.Options{CPUs: 1, Budget: math.MaxInt64})
+	coll := single("loop: r0 += 1; goto loop; exit").load(t, &carom.Options{Verify: carom.VerifySkip, CPUs: 1, Budget: math.MaxInt64})
 	ctx, cancel := context.WithCancel(context.Background())
 	started := make(chan error)
 	go func() {

@@ -65,6 +65,9 @@ type Case struct {
 	// Skip holds the reasons why engines cannot take the case, by engine name, or by EdgeCounts. The
 	// case is tried there all the same and must fail, so that no reason outlives its cause.
 	Skip map[string]string
+	// Verify says whether engines in user space verify the programs, as the kernel always does.
+	// Programs that Linux rejects run with carom.VerifySkip only.
+	Verify carom.VerifyMode
 	// Unsafe is the reason why the case must never be given to a kernel. It is not tried there.
 	Unsafe string
 	// Unread names perf event arrays and ring buffers without a reader: programs get -ENOENT from
@@ -77,8 +80,8 @@ type Case struct {
 // Refusal is why something cannot be loaded.
 type Refusal struct {
 	Errno Errno
-	// Text is part of the kernel's log, or of the error where there is no log. Only the kernel
-	// engine is asked for it.
+	// Text is part of the kernel's log, or of the error where there is no log. Engines in user
+	// space are asked for it where their verifier refuses.
 	Text string
 }
 

@@ -18,7 +18,7 @@ import (
 
 // Reasons for leaving an engine out.
 const (
-	noVerifier   = "this engine does not verify programs"
+	partTwo      = "carom's verifier does not know kernel functions and locks yet, so the program loads unverified"
 	onlyVerified = "only a verifier knows how far a program reads"
 	twoArrays    = "counters need to know the array of each tail call, and here one call uses two"
 	apart        = "programs that are loaded apart have counters apart, so their tail calls to each other are not seen"

@@ -3,11 +3,12 @@ package corpus
 import (
 	"github.com/cilium/ebpf"
 
+	"github.com/carom-bpf/carom"
 	ct "github.com/carom-bpf/carom/caromtest"
 )
 
-// Faults returns programs that go wrong. Linux refuses to load them; user space runs them, and
-// ends the run with an error where it goes wrong. Each has a case for either side.
+// Faults returns programs that go wrong. Verifiers refuse to load them; user space runs them
+// unverified, and ends the run with an error where it goes wrong. Each has a case for either.
 func Faults() []ct.Case {
 	var cases []ct.Case
 	for _, f := range []struct {
@@ -47,8 +48,8 @@ func Faults() []ct.Case {
 		refused, fault := base, base
 		refused.Name = "refused/" + f.name
 		refused.Refused = &ct.Refusal{Errno: f.errno, Text: f.log}
-		refused.Skip = map[string]string{interpreter: noVerifier}
 		fault.Name = "fault/" + f.name
+		fault.Verify = carom.VerifySkip
 		fault.Steps = []ct.Step{{Budget: 10000, Want: &ct.Want{Fault: f.fault}}}
 		cases = append(cases, refused, userOnly(fault, "Linux refuses to load it"))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/carom-bpf/carom"
 	ct "github.com/carom-bpf/carom/caromtest"
 )
 
@@ -118,5 +119,12 @@ func (b *batch) finish(more ...string) ct.Case {
 // userOnly leaves the kernel out.
 func userOnly(c ct.Case, why string) ct.Case {
 	c.Skip = map[string]string{kernelName: why}
+	return c
+}
+
+// unverified is userOnly for programs that Linux rejects.
+func unverified(c ct.Case, why string) ct.Case {
+	c = userOnly(c, why)
+	c.Verify = carom.VerifySkip
 	return c
 }

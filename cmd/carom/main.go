@@ -56,11 +56,12 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 func exitCode(err error) int {
 	var usage usageError
-	var rejected *ebpf.VerifierError
+	var kernelRejected *ebpf.VerifierError
+	var rejected *carom.VerifierError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &rejected):
+	case errors.As(err, &kernelRejected), errors.As(err, &rejected), errors.Is(err, errRejected):
 		return exitRejected
 	case errors.Is(err, carom.ErrUnsupported):
 		return exitUnsupported
@@ -90,7 +91,7 @@ func newRoot() *cobra.Command {
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newSlots(), newAttach(), newDisasm(), newVersion())
+	root.AddCommand(newRun(), newVerify(), newSlots(), newAttach(), newDisasm(), newVersion())
 	return root
 }
 

@@ -33,6 +33,7 @@ type runFlags struct {
 	budget                          int64
 	engine                          string
 	trace, json, countEdges         bool
+	noVerify                        bool
 }
 
 const runLong = `Run the programs of an eBPF object in user space, or in the kernel with --engine kernel.
@@ -87,6 +88,9 @@ func newRun() *cobra.Command {
 	fl.StringVar(&f.clock, "clock", "real", "`CLOCK` that programs see: real, pcap or fixed")
 	fl.Uint64Var(&f.seed, "seed", 0, "`SEED` of random numbers (default: a random one)")
 	fl.Int64Var(&f.budget, "budget", 0, "end a run after `N` instructions (default 2^32)")
+	fl.BoolVar(&f.noVerify, "no-verify", false, "run programs that the verifier rejects, in the interpreter")
+	fl.BoolVar(&f.noVerify, "skip-verify", false, "the same as --no-verify")
+	_ = fl.MarkHidden("skip-verify")
 	fl.BoolVar(&f.trace, "trace", false, "print one line for each tail call, taken or not")
 	fl.BoolVar(&f.json, "json", false, "print JSON lines, the last one is the summary")
 	return cmd
@@ -179,6 +183,9 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 	if err != nil {
 		return err
 	}
+	if f.noVerify {
+		fmt.Fprintln(errOut, "carom: programs are not verified: the interpreter runs them and checks every access")
+	}
 	s := &session{flags: f, printed: &counter{w: out}, progress: newProgress(errOut)}
 	s.out = bufio.NewWriterSize(s.printed, 64<<10)
 	defer s.cleanUp()
@@ -252,6 +259,9 @@ func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, se
 	opts := &carom.Options{
 		CPUs: f.cpus, Budget: f.budget, World: s.world(), Sink: s.sink(), CountEdges: carom.CountOn,
 	}
+	if f.noVerify {
+		opts.Verify = carom.VerifySkip
+	}
 	if f.engine == engineKernel {
 		opts = f.kernelOptions()
 	}
@@ -288,7 +298,10 @@ func loadError(err error) error {
 	var link *load.Error
 	var owner *maps.OwnerError
 	var bad *maps.Error
+	var rejected *carom.VerifierError
 	switch {
+	case errors.As(err, &rejected):
+		return rejectedError{rejected}
 	case errors.As(err, &link):
 		return link
 	case errors.As(err, &owner):

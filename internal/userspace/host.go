@@ -42,6 +42,7 @@ type Options struct {
 	Ksyms        map[string]uint64
 	Budget       int64
 	StackPattern *byte
+	Verify       VerifyMode
 }
 
 // Engine returns the engine with these options.

@@ -30,7 +30,8 @@ type loader struct {
 	helpers *helper.Set
 	kconfig *load.Kconfig
 	types   []*btf.Spec
-	pins    []string // new maps to pin
+	judge   *Verifier // nil when programs are not verified
+	pins    []string  // new maps to pin
 }
 
 // Load implements engine.Engine.
@@ -212,6 +213,9 @@ func (l *loader) env() *load.Env {
 
 func (l *loader) linkPrograms() error {
 	l.types = load.Targets(l.spec, l.eo.KernelTypes)
+	if err := l.newJudge(); err != nil {
+		return err
+	}
 	env := l.env()
 	for _, name := range slices.Sorted(gomaps.Keys(l.spec.Programs)) {
 		spec := l.spec.Programs[name]
@@ -222,21 +226,26 @@ func (l *loader) linkPrograms() error {
 		if err != nil {
 			return err
 		}
-		if err := l.addProgram(name, spec, linked); err != nil {
+		unverified, err := l.verify(name)
+		if err != nil {
+			return err
+		}
+		if err := l.addProgram(name, spec, linked, unverified); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *loader) addProgram(name string, spec *ebpf.ProgramSpec, linked *load.Linked) error {
+// addProgram makes the program. unverified is why the verifier has not accepted it, nil when it has.
+func (l *loader) addProgram(name string, spec *ebpf.ProgramSpec, linked *load.Linked, unverified error) error {
 	p, err := l.host.machine.NewProgram(linked.Code)
 	if err != nil {
 		return fmt.Errorf("program %s: %w", name, err)
 	}
 	o := &progObject{Program: p, cpus: l.eo.CPUs, owner: ownerOf(spec, linked)}
 	o.Ref()
-	l.coll.progs[name] = &program{obj: o, coll: l.coll}
+	l.coll.progs[name] = &program{obj: o, coll: l.coll, unverified: unverified}
 	if err := l.addStorage(o, linked.Maps); err != nil {
 		return fmt.Errorf("program %s: %w", name, err)
 	}

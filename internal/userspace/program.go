@@ -90,6 +90,8 @@ type program struct {
 	obj    *progObject
 	coll   *collection
 	closed atomic.Bool
+	// unverified is why the verifier has not accepted the program, nil when it has.
+	unverified error
 }
 
 func (p *program) Name() string                { return p.obj.Name() }
@@ -97,6 +99,7 @@ func (p *program) ID() uint32                  { return p.obj.ID() }
 func (p *program) Type() ebpf.ProgramType      { return p.obj.Type }
 func (p *program) AttachType() ebpf.AttachType { return p.obj.AttachType }
 func (p *program) FD() int                     { return -1 }
+func (p *program) Unverified() error           { return p.unverified }
 
 func (p *program) Close() error {
 	if !p.closed.Swap(true) {

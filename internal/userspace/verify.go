@@ -3,6 +3,7 @@ package userspace
 import (
 	"fmt"
 	"io"
+	gomaps "maps"
 	"slices"
 	"strings"
 
@@ -38,16 +39,21 @@ func NewVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions) (*Verifier, erro
 	if err := load.Check(spec); err != nil {
 		return nil, err
 	}
-	v := &Verifier{spec: spec, opts: opts, maps: map[string]*verifier.Map{}}
 	kconfig, err := load.NewKconfig(spec, opts.Kconfig)
 	if err != nil {
 		return nil, err
 	}
-	v.kconfig = kconfig
-	for name := range spec.Maps {
+	return newVerifier(spec, opts, kconfig, load.Targets(spec, opts.KernelTypes))
+}
+
+// newVerifier is NewVerifier for a loader that has checked the spec and knows what it refers to.
+func newVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions, kconfig *load.Kconfig, types []*btf.Spec) (*Verifier, error) {
+	v := &Verifier{spec: spec, opts: opts, kconfig: kconfig, maps: map[string]*verifier.Map{}}
+	for i, name := range slices.Sorted(gomaps.Keys(spec.Maps)) {
 		if err := v.addMap(name); err != nil {
 			return nil, err
 		}
+		v.maps[name].Cookie = uint64(i) + 1
 	}
 	if kconfig != nil {
 		v.maps[".kconfig"] = &verifier.Map{
@@ -56,7 +62,7 @@ func NewVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions) (*Verifier, erro
 		}
 	}
 	v.env = &load.Env{
-		Types:   load.Targets(spec, opts.KernelTypes),
+		Types:   types,
 		Kconfig: kconfig.Offset,
 		Map: func(name string) (load.MapAddress, bool) {
 			_, ok := v.maps[name]
@@ -66,7 +72,7 @@ func NewVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions) (*Verifier, erro
 	return v, nil
 }
 
-// addMap converts the definition of a map.
+// addMap converts the definition of a map and what is constant in it.
 func (v *Verifier) addMap(name string) error {
 	spec := v.spec.Maps[name]
 	m, err := convertMap(name, spec, max(v.opts.CPUs, 1))
@@ -164,12 +170,36 @@ func (v *Verifier) Program(name string) (*verifier.Program, error) {
 	return p, nil
 }
 
+// Load verifies a program that is loaded behind those that were loaded before: when it is
+// accepted, it owns the PROG_ARRAYs that it uses and that have no owner yet.
+func (v *Verifier) Load(name string) (*verifier.Verdict, error) {
+	p, err := v.Program(name)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := v.verify(p)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range p.Maps {
+		if m.Type == ebpf.ProgramArray && m.Owner == nil {
+			owner := verifier.OwnerOf(p)
+			m.Owner = &owner
+		}
+	}
+	return verdict, nil
+}
+
 // Verify verifies one program.
 func (v *Verifier) Verify(name string) (*verifier.Verdict, error) {
 	p, err := v.Program(name)
 	if err != nil {
 		return nil, err
 	}
+	return v.verify(p)
+}
+
+func (v *Verifier) verify(p *verifier.Program) (*verifier.Verdict, error) {
 	return verifier.Verify(p, &verifier.Options{Profile: v.opts.Profile, Log: v.opts.Log})
 }
 

@@ -40,7 +40,7 @@ func (v *verifier) checkProgram() *reject.Error {
 	v.sleepable = target.Sleepable
 	v.packet = linux.PacketRightsOf(p.Type)
 	v.ctx = linux.NewCtxRules(p.Type, p.AttachType, nil)
-	v.helpers = linux.Helpers(linux.HelperScope{
+	v.helpers = v.profile.Helpers(linux.HelperScope{
 		Type: p.Type, Attach: p.AttachType, To: p.AttachTo, Sleepable: v.sleepable,
 	})
 	v.aux = make([]insnAux, len(v.insns))

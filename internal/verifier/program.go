@@ -66,6 +66,8 @@ type Map struct {
 	Inner *Map // template of the maps in a map of maps
 	// Owner is what a PROG_ARRAY's programs have in common, nil while it has none.
 	Owner *linux.Owner
+	// Cookie tells cgroup storages of one loader from each other; 0 when that is not known.
+	Cookie uint64
 	// Fields are the special fields of values: offset → kind, for those that BTF declares.
 	Fields []Field
 }

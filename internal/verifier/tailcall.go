@@ -154,8 +154,39 @@ func holdsPrograms(m *Map) bool {
 	return m.Type == ebpf.ProgramArray || m.Type == ebpf.DevMap || m.Type == ebpf.CPUMap
 }
 
-// unknownCookie stands for the cgroup storage of the program, whose cookie only a kernel has.
+// unknownCookie stands for the cgroup storage of the program where nobody knows its cookie.
 const unknownCookie = ^uint64(0)
+
+// cookie identifies a cgroup storage.
+func (m *Map) cookie() uint64 {
+	if m.Cookie == 0 {
+		return unknownCookie
+	}
+	return m.Cookie
+}
+
+// OwnerOf is a program as a PROG_ARRAY sees it, whose owner it becomes when it is the first.
+func OwnerOf(p *Program) linux.Owner {
+	o := linux.Owner{
+		Type: p.Type, AttachType: linux.FixAttachType(p.Type, p.AttachType), Jited: true,
+		Frags: p.Flags&flagFrags != 0, Sleepable: p.Flags&flagSleepable != 0, AttachTo: p.AttachTo,
+		Extension: p.Type == ebpf.Extension,
+	}
+	for _, m := range p.Maps {
+		switch m.Type {
+		case ebpf.CGroupStorage:
+			o.Storage[0] = m.cookie()
+		case ebpf.PerCPUCGroupStorage:
+			o.Storage[1] = m.cookie()
+		}
+	}
+	for _, in := range p.Insns {
+		if in.Op == opCall && in.Src == isa.CallHelper && in.Imm == linux.FuncTailCall {
+			o.TailCalls = true
+		}
+	}
+	return o
+}
 
 // owner is the program as the maps that it uses see it. What bars a program from being put into
 // a map only is not in it.
@@ -178,9 +209,9 @@ func (v *verifier) owner() linux.Owner {
 		switch m := v.mapOf(in); {
 		case m == nil:
 		case m.Type == ebpf.CGroupStorage:
-			o.Storage[0] = unknownCookie
+			o.Storage[0] = m.cookie()
 		case m.Type == ebpf.PerCPUCGroupStorage:
-			o.Storage[1] = unknownCookie
+			o.Storage[1] = m.cookie()
 		}
 	}
 	return o
