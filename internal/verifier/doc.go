@@ -16,7 +16,8 @@
 //	branch.go     conditional jumps
 //	memory.go     loads and stores by kind of pointer; stack.go those of the stack
 //	call.go       helper calls; subprog.go calls of subprograms
-//	prune.go      comparison of states; precision.go the walk back
+//	prune.go      states that are saved; compare.go whether one covers another; scc.go loops
+//	precision.go  values that matter; backtrack.go the walk back; linked.go equal scalars
 //	log.go        the trace that Linux prints at log level 2
 //	scalar/       numbers: tristate bits and ranges
 //	cfg/          what is checked and found before the exploration
