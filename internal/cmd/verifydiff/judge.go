@@ -22,6 +22,7 @@ type answer struct {
 	took        time.Duration
 	unsupported bool // carom only: the rules of part two are needed
 	err         error
+	log         string // Linux only
 }
 
 func (a answer) String() string {
@@ -103,9 +104,9 @@ func processed(log string) int {
 // lastReason finds the last line of the log that is neither statistics nor the trace.
 func lastReason(log []string) string {
 	for i := len(log) - 1; i >= 0; i-- {
-		line := log[i]
+		line, _, _ := strings.Cut(log[i], "verification time ") // some messages do not end their line
 		switch {
-		case line == "", strings.HasPrefix(line, "processed "), strings.HasPrefix(line, "verification time "),
+		case line == "", strings.HasPrefix(line, "processed "),
 			strings.HasPrefix(line, "stack depth "), strings.HasPrefix(line, "insns_cnt "),
 			strings.HasPrefix(line, "cur state:"), strings.HasPrefix(line, "old state:"):
 			continue

@@ -2,6 +2,10 @@
 // and numbers.
 //
 //	go run ./internal/cmd/verifydiff -objects 'examples/*/*.o'
+//	go run ./internal/cmd/verifydiff -random -count 100000 -seed 1 -out /tmp/differences
+//
+// With -random the programs are generated, and many of them break a rule. A program is named by its
+// seed and number: -seed SEED -start NUMBER -count 1 -v makes it again.
 //
 // It needs root. The exit code is 1 when the verdicts differ.
 package main
@@ -54,12 +58,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	objects := flags.String("objects", "", "pattern of object files, several divided by commas")
 	verbose := flags.Bool("v", false, "print every program")
+	r := &random{stdout: stdout}
+	r.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
 	if err := kernel.Available(); err != nil {
 		fmt.Fprintln(stderr, "verifydiff:", err)
 		return 2
+	}
+	if r.on {
+		return r.run(stderr)
 	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
