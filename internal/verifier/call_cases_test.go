@@ -41,6 +41,9 @@ func callMaps() []*Map {
 		14: {Name: "wronly", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1, Flags: linux.MapWriteOnlyProg},
 		15: {Name: "bloom", Type: ebpf.BloomFilter, ValueSize: 8, MaxEntries: 4},
 		16: {Name: "storage2", Type: ebpf.CGroupStorage, KeySize: 8, ValueSize: 8},
+		18: {Name: "outer2", Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 2, Inner: &Map{
+			Name: "inner2", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 2, Flags: linux.MapInnerMap,
+		}},
 		17: {Name: "hash4", Type: ebpf.Hash, KeySize: 4, ValueSize: 8, MaxEntries: 4},
 	}
 }
@@ -99,6 +102,8 @@ func callCases() []callCase {
 		{name: "R5 is gone", typ: tc, text: "r5 = 1\ncall bpf_ktime_get_ns\nr0 = r5\nexit", want: "EACCES: R5 !read_ok"},
 		{name: "void", typ: tc, text: "lddw r6, 5, 3\nr1 = r6\nr2 = 8\nr3 = 0\ncall bpf_ringbuf_reserve\nif r0 == 0 goto out\nr1 = r0\nr2 = 0\ncall bpf_ringbuf_submit\nexit\nout:\nr0 = 0\nexit", want: "EACCES: R0 !read_ok"},
 		{name: "inner map", typ: tc, text: "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nlddw r1, 5, 4\ncall bpf_map_lookup_elem\nif r0 == 0 goto out\nr1 = r0\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\nr0 = *(u64 *)(r0 + 0)\nexit\nout:\nr0 = 0\nexit", want: "ok"},
+		{name: "inner map of any size", typ: tc, text: "*(u32 *)(r10 - 4) = 0\nr2 = r10\nr2 += -4\nlddw r1, 5, 18\ncall bpf_map_lookup_elem\nif r0 == 0 goto out\nr1 = r0\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\nr0 = *(u64 *)(r0 + 0)\nexit\nout:\nr0 = 0\nexit", want: "EACCES: R0 invalid mem access 'map_value_or_null'"},
+		{name: "pop from a device map", typ: tc, text: "r2 = r10\nr2 += -8\nlddw r1, 5, 9\ncall bpf_map_pop_elem\nr0 = 0\nexit", want: "EACCES: write into map forbidden"},
 		{name: "inner map, no check", typ: tc, text: "r3 = *(u32 *)(r1 + 0)\n*(u32 *)(r10 - 4) = r3\nr2 = r10\nr2 += -4\nlddw r1, 5, 4\ncall bpf_map_lookup_elem\nr1 = r0\nr2 = r10\nr2 += -4\ncall bpf_map_lookup_elem\nr0 = 0\nexit", want: "EACCES: R1 type=map_value_or_null expected=map_ptr"},
 		{name: "probe_read_str result", typ: kp, text: "r1 = r10\nr1 += -64\nr2 = 64\nr3 = 0\ncall bpf_probe_read_kernel_str\nif r0 s< 0 goto out\nr1 = r10\nr1 += -64\nr1 += r0\nr0 = *(u8 *)(r1 - 1)\nexit\nout:\nr0 = 0\nexit", want: "ok"},
 		{name: "probe_read_str result, too far", typ: kp, text: "r1 = r10\nr1 += -64\nr2 = 64\nr3 = 0\ncall bpf_probe_read_kernel_str\nif r0 s< 0 goto out\nr1 = r10\nr1 += -64\nr1 += r0\nr0 = *(u8 *)(r1 + 0)\nexit\nout:\nr0 = 0\nexit", want: "EINVAL: invalid variable-offset read from stack R1 var_off=(0x0; 0x7f) off=-64 size=1"},
@@ -212,6 +217,14 @@ func callCases() []callCase {
 		{name: "global function, not the context", typ: tc, text: "r1 = 0\ncall sub\nr0 = 0\nexit\nglobal func sub (struct __sk_buff *ctx)\nr0 = 0\nexit", want: "EINVAL: Caller passes invalid args into func#1 ('sub')"},
 		{name: "global function, context with an offset", typ: tc, text: "r1 += 8\ncall sub\nr0 = 0\nexit\nglobal func sub (struct __sk_buff *ctx)\nr0 = 0\nexit", want: "EACCES: Caller passes invalid args into func#1 ('sub')"},
 		{name: "global function, memory", typ: tc, text: "r1 = r10\nr1 += -8\ncall sub\nr0 = 0\nexit\nglobal func sub (u64 *p)\nif r1 == 0 goto out\nr0 = *(u64 *)(r1 + 0)\nout:\nr0 = 0\nexit", want: "ok"},
+		{name: "global function, u8 pointer to the packet", typ: tc, text: "r2 = *(u32 *)(r1 + 76)\nr3 = *(u32 *)(r1 + 80)\nr4 = r2\nr4 += 8\nif r4 > r3 goto out\nr1 = r2\ncall sub\nout:\nr0 = 0\nexit\nglobal func sub (u64 *p)\nr0 = 0\nexit", want: "ok"},
+		{name: "global function, value or null", typ: tc, text: "*(u64 *)(r10 - 8) = 0\nr2 = r10\nr2 += -8\nlddw r1, 5, 1\ncall bpf_map_lookup_elem\nr1 = r0\ncall sub\nr0 = 0\nexit\nglobal func sub (u64 *p)\nr0 = 0\nexit", want: "ok"},
+		{name: "global function, read-only value", typ: tc, text: "lddw r1, 6, 5\ncall sub\nr0 = 0\nexit\nglobal func sub (u64 *p)\nr0 = 0\nexit", want: "EINVAL: Caller passes invalid args into func#1 ('sub')"},
+		{name: "global function, forward struct", typ: tc, text: "call sub\nr0 = 0\nexit\nglobal func sub (struct nobody *p)\nr0 = 0\nexit", want: "EINVAL: Caller passes invalid args into func#1 ('sub')"},
+		{name: "global function in XDP", typ: xdp, text: "call sub\nr0 = 0\nexit\nglobal func sub (struct xdp_md *ctx)\nr0 = *(u32 *)(r1 + 4)\nr0 = 0\nexit", want: "ok"},
+		{name: "global function moves the packet", typ: xdp, text: "r6 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\nr4 = r6\nr4 += 8\nif r4 > r3 goto out\ncall sub\nr0 = *(u8 *)(r6 + 0)\nout:\nr0 = 0\nexit\nglobal func sub (struct xdp_md *ctx)\nr2 = 0\ncall bpf_xdp_adjust_head\nr0 = 0\nexit", want: "EACCES: R6 invalid mem access 'scalar'"},
+		{name: "global function with a tail call", typ: tc, text: "r6 = *(u32 *)(r1 + 76)\nr3 = *(u32 *)(r1 + 80)\nr4 = r6\nr4 += 8\nif r4 > r3 goto out\ncall sub\nr0 = *(u8 *)(r6 + 0)\nout:\nr0 = 0\nexit\nglobal func sub (struct __sk_buff *ctx)\nlddw r2, 5, 2\nr3 = 0\ncall bpf_tail_call\nr0 = 0\nexit", want: "EACCES: R6 invalid mem access 'scalar'"},
+		{name: "global function leaks a record", typ: tc, text: "r1 = 0\ncall sub\nr0 = 0\nexit\nglobal func sub (int a)\nlddw r1, 5, 3\nr2 = 8\nr3 = 0\ncall bpf_ringbuf_reserve\nr0 = 0\nexit", want: "EINVAL: BPF_EXIT instruction in main prog would lead to reference leak"},
 		{name: "global function, memory not checked", typ: tc, text: "r1 = r10\nr1 += -8\ncall sub\nr0 = 0\nexit\nglobal func sub (u64 *p)\nr0 = *(u64 *)(r1 + 0)\nexit", want: "EACCES: R1 invalid mem access 'mem_or_null'"},
 		{name: "global function, memory too small", typ: tc, text: "r1 = r10\nr1 += -4\ncall sub\nr0 = 0\nexit\nglobal func sub (u64 *p)\nr0 = 0\nexit", want: "EINVAL: Caller passes invalid args into func#1 ('sub')"},
 		{name: "global function, memory a number", typ: tc, text: "r1 = 7\ncall sub\nr0 = 0\nexit\nglobal func sub (u64 *p)\nr0 = 0\nexit", want: "EINVAL: Caller passes invalid args into func#1 ('sub')"},

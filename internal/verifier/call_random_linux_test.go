@@ -117,7 +117,7 @@ func randomCall(r *rand.Rand) callCase {
 		"if r0 == 0 goto end\nr0 = *(u64 *)(r0 + 8)\n", "r0 += 1\n", "r1 = r10\nr1 += r0\n", "r1 = r9\nr2 = 0\ncall bpf_ringbuf_submit\n",
 		"r0 = *(u8 *)(r7 + 0)\n", "", "", "", "", "",
 	}[r.IntN(15)]
-	text := prepare.String() + set.String() + fmt.Sprintf("call %d\n", id) + after + "r0 = 0\nexit\nend:\nr0 = 0\nexit"
+	text := prepare.String() + set.String() + fmt.Sprintf("call %d\n", id) + after + "end:\nr0 = 0\nexit"
 	return callCase{name: "random", typ: typ, free: r.IntN(40) == 0, text: text}
 }
 

@@ -14,8 +14,10 @@ func (m *Map) isXSK() bool { return m.Type == ebpf.XSKMap }
 func (m *Map) isSock() bool { return m.Type == ebpf.SockMap || m.Type == ebpf.SockHash }
 
 // constKeys says that a constant key inside of the map is always found
-// (can_elide_value_nullness).
-func (m *Map) constKeys() bool { return m.Type == ebpf.Array || m.Type == ebpf.PerCPUArray }
+// (can_elide_value_nullness). An inner map of any size may have fewer elements than its template.
+func (m *Map) constKeys() bool {
+	return (m.Type == ebpf.Array || m.Type == ebpf.PerCPUArray) && m.Flags&linux.MapInnerMap == 0
+}
 
 // checkKey checks a key and notes its value where it is a constant.
 func (v *verifier) checkKey(n int, meta *callMeta) *reject.Error {
@@ -65,6 +67,12 @@ func (s *slot) run(at int, kind slotKind) int {
 	return n
 }
 
+// readOnly says that programs may not write to the map's values. Linux sets the flag for those
+// that hold network devices (dev_map_init_map, kernel/bpf/devmap.c).
+func (m *Map) readOnly() bool {
+	return m.Flags&linux.MapReadOnlyProg != 0 || m.Type == ebpf.DevMap || m.Type == ebpf.DevMapHash
+}
+
 // recordMap notes the map of a call (record_func_map).
 func (v *verifier) recordMap(meta *callMeta) *reject.Error {
 	writes := false
@@ -79,7 +87,7 @@ func (v *verifier) recordMap(meta *callMeta) *reject.Error {
 	if meta.m == nil {
 		return nil
 	}
-	if writes && meta.m.Flags&linux.MapReadOnlyProg != 0 {
+	if writes && meta.m.readOnly() {
 		return v.fail(CodeMapAccess, linux.EACCES, "write into map forbidden")
 	}
 	aux := &v.aux[v.insn]
