@@ -73,11 +73,11 @@ func (a *Assembler) OpRM(op ALU, w Width, dst Reg, m Mem) {
 func (op ALU) immediate(w Width, v int32) (opcode, Reg, uint8) {
 	switch {
 	case op == Test:
-		return opcode(0xF6).sized(w), 0, immSize(w)
+		return opcode(0xF6).sized(w) &^ byteReg, 0, immSize(w)
 	case w != W8 && isInt8(v):
 		return 0x83, Reg(op), 1
 	}
-	return opcode(0x80).sized(w), Reg(op), immSize(w)
+	return opcode(0x80).sized(w) &^ byteReg, Reg(op), immSize(w)
 }
 
 // OpRI is dst = dst op v. W64 sign-extends v from 32 bits; W8 and W16 take signed and unsigned

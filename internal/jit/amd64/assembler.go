@@ -82,11 +82,11 @@ func (o opcode) rex(w Width, reg Reg) byte {
 
 // head emits everything before ModRM.
 func (a *Assembler) head(op opcode, w Width, rex byte) {
-	if op&locked != 0 {
-		a.buf = append(a.buf, 0xF0)
-	}
 	if w == W16 {
 		a.buf = append(a.buf, 0x66)
+	}
+	if op&locked != 0 {
+		a.buf = append(a.buf, 0xF0)
 	}
 	if p := op.prefix(); p != 0 {
 		a.buf = append(a.buf, [4]byte{1: 0x66, 2: 0xF3, 3: 0xF2}[p])

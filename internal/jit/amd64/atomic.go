@@ -39,7 +39,7 @@ func (a *Assembler) LockUnaryM(op Unary, w Width, m Mem) {
 // LockXadd adds a register to memory atomically and gives the register the old value.
 func (a *Assembler) LockXadd(w Width, m Mem, r Reg) {
 	if a.width(w, anyWidth) {
-		a.rm((map0F | 0xC0).sized(w)|locked, w, r, m, 0)
+		a.rm((map0F|0xC0).sized(w)|locked, w, r, m, 0)
 	}
 }
 
@@ -47,7 +47,7 @@ func (a *Assembler) LockXadd(w Width, m Mem, r Reg) {
 // loads RAX from memory. W32 clears the upper half of RAX only when they differ.
 func (a *Assembler) LockCmpxchg(w Width, m Mem, r Reg) {
 	if a.width(w, anyWidth) {
-		a.rm((map0F | 0xB0).sized(w)|locked, w, r, m, 0)
+		a.rm((map0F|0xB0).sized(w)|locked, w, r, m, 0)
 	}
 }
 
@@ -65,13 +65,13 @@ func (a *Assembler) XchgRR(w Width, x, y Reg) {
 	}
 	switch {
 	case x == RAX && y == RAX && w == W32: // 90 is nop, which keeps the upper half
-		a.rr(0x87, w, y, x)
+		a.rr(0x87, w, x, y)
 	case x == RAX:
 		a.plus(0x90, w, y)
 	case y == RAX:
 		a.plus(0x90, w, x)
 	default:
-		a.rr(0x87, w, y, x)
+		a.rr(0x87, w, x, y)
 	}
 }
 
