@@ -25,12 +25,9 @@ func encodeBitmask(w Width, v uint64) (uint32, bool) {
 	mask := ^uint64(0) >> (64 - size)
 	elem := v & mask
 	ones := uint(bits.OnesCount64(elem))
-	// The run starts after the highest zero below a one: rotate until it starts at bit 0.
+	// Rotate the ring of bits until the run starts at bit 0: an encodable element is then ones-1.
 	start := runStart(elem, mask, size)
-	rotated := (elem>>start | elem<<((size-start)%size)) & mask
-	if start == 0 {
-		rotated = elem
-	}
+	rotated := (elem>>start | elem<<(size-start)) & mask
 	if rotated != 1<<ones-1 {
 		return 0, false
 	}

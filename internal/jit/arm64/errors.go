@@ -23,8 +23,15 @@ type RangeError struct {
 }
 
 func (e *RangeError) Error() string {
-	return fmt.Sprintf("arm64: %s at offset %d: target at offset %d is out of range (%d bytes): use far branches",
-		e.Insn, e.Offset, e.Target, e.Reach)
+	advice := "assemble with far branches"
+	switch e.Insn {
+	case "b", "bl":
+		advice = "split the code"
+	case "adr", "ldr", "ldrsw":
+		advice = "place the data nearer"
+	}
+	return fmt.Sprintf("arm64: %s at offset %d: the target at offset %d is further than %d bytes: %s",
+		e.Insn, e.Offset, e.Target, e.Reach, advice)
 }
 
 // LabelError says that a label is misused: named but never bound, bound twice, or of another

@@ -64,7 +64,7 @@ func (r Reg) String() string {
 // VReg is a SIMD register, V0 to V31.
 type VReg uint8
 
-// The SIMD registers that AAPCS64 lets a callee change without saving, apart from V16 to V31.
+// The SIMD registers.
 const (
 	V0 VReg = iota
 	V1
@@ -74,6 +74,30 @@ const (
 	V5
 	V6
 	V7
+	V8
+	V9
+	V10
+	V11
+	V12
+	V13
+	V14
+	V15
+	V16
+	V17
+	V18
+	V19
+	V20
+	V21
+	V22
+	V23
+	V24
+	V25
+	V26
+	V27
+	V28
+	V29
+	V30
+	V31
 )
 
 // String gives the vector name, such as "v3".

@@ -1,0 +1,38 @@
+package arm64
+
+func vectorForms() []form {
+	return []form{
+		{func(a *Assembler) { a.AndV(V1, V2, V31) }, "and v1.16b, v2.16b, v31.16b", "411c3f4e"},
+		{func(a *Assembler) { a.OrrV(V1, V2, V31) }, "orr v1.16b, v2.16b, v31.16b", "411cbf4e"},
+		{func(a *Assembler) { a.EorV(V1, V2, V31) }, "eor v1.16b, v2.16b, v31.16b", "411c3f6e"},
+		{func(a *Assembler) { a.CmeqV(LaneB, V1, V2, V3) }, "cmeq v1.16b, v2.16b, v3.16b", "418c236e"},
+		{func(a *Assembler) { a.UmaxpV(LaneB, V1, V2, V3) }, "umaxp v1.16b, v2.16b, v3.16b", "41a4236e"},
+		{func(a *Assembler) { a.UmaxvV(LaneB, V1, V2) }, "umaxv b1, v2.16b", "41a8306e"},
+		{func(a *Assembler) { a.UminvV(LaneB, V1, V2) }, "uminv b1, v2.16b", "41a8316e"},
+		{func(a *Assembler) { a.Umov(LaneB, X9, V2, 0) }, "umov w9, v2.b[0]", "493c010e"},
+		{func(a *Assembler) { a.Umov(LaneB, X9, V2, 1) }, "umov w9, v2.b[1]", "493c030e"},
+		{func(a *Assembler) { a.Umov(LaneB, X9, V2, 15) }, "umov w9, v2.b[15]", "493c1f0e"},
+		{func(a *Assembler) { a.CmeqV(LaneH, V1, V2, V3) }, "cmeq v1.8h, v2.8h, v3.8h", "418c636e"},
+		{func(a *Assembler) { a.UmaxpV(LaneH, V1, V2, V3) }, "umaxp v1.8h, v2.8h, v3.8h", "41a4636e"},
+		{func(a *Assembler) { a.UmaxvV(LaneH, V1, V2) }, "umaxv h1, v2.8h", "41a8706e"},
+		{func(a *Assembler) { a.UminvV(LaneH, V1, V2) }, "uminv h1, v2.8h", "41a8716e"},
+		{func(a *Assembler) { a.Umov(LaneH, X9, V2, 0) }, "umov w9, v2.h[0]", "493c020e"},
+		{func(a *Assembler) { a.Umov(LaneH, X9, V2, 1) }, "umov w9, v2.h[1]", "493c060e"},
+		{func(a *Assembler) { a.Umov(LaneH, X9, V2, 7) }, "umov w9, v2.h[7]", "493c1e0e"},
+		{func(a *Assembler) { a.CmeqV(LaneS, V1, V2, V3) }, "cmeq v1.4s, v2.4s, v3.4s", "418ca36e"},
+		{func(a *Assembler) { a.UmaxpV(LaneS, V1, V2, V3) }, "umaxp v1.4s, v2.4s, v3.4s", "41a4a36e"},
+		{func(a *Assembler) { a.UmaxvV(LaneS, V1, V2) }, "umaxv s1, v2.4s", "41a8b06e"},
+		{func(a *Assembler) { a.UminvV(LaneS, V1, V2) }, "uminv s1, v2.4s", "41a8b16e"},
+		{func(a *Assembler) { a.Umov(LaneS, X9, V2, 0) }, "umov w9, v2.s[0]", "493c040e"},
+		{func(a *Assembler) { a.Umov(LaneS, X9, V2, 1) }, "umov w9, v2.s[1]", "493c0c0e"},
+		{func(a *Assembler) { a.Umov(LaneS, X9, V2, 3) }, "umov w9, v2.s[3]", "493c1c0e"},
+		{func(a *Assembler) { a.CmeqV(LaneD, V1, V2, V3) }, "cmeq v1.2d, v2.2d, v3.2d", "418ce36e"},
+		{func(a *Assembler) { a.Umov(LaneD, X9, V2, 0) }, "umov x9, v2.d[0]", "493c084e"},
+		{func(a *Assembler) { a.Umov(LaneD, X9, V2, 1) }, "umov x9, v2.d[1]", "493c184e"},
+		{func(a *Assembler) { a.ZeroV(V9) }, "movi v9.2d, #0", "09e4006f"},
+		{func(a *Assembler) { a.FmovToGP(W32, X1, V2) }, "fmov w1, s2", "4100261e"},
+		{func(a *Assembler) { a.FmovFromGP(W32, V1, X2) }, "fmov s1, w2", "4100271e"},
+		{func(a *Assembler) { a.FmovToGP(W64, X1, V2) }, "fmov x1, d2", "4100669e"},
+		{func(a *Assembler) { a.FmovFromGP(W64, V1, X2) }, "fmov d1, x2", "4100679e"},
+	}
+}
