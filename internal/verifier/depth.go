@@ -67,6 +67,7 @@ type depthWalk struct {
 	private bool
 	chain   []depthFrame
 	depth   int
+	entered int // function that was entered last
 }
 
 // depthFrame is a function on the chain of calls and where to go on in it.
@@ -74,10 +75,14 @@ type depthFrame struct {
 	sub, insn int
 }
 
-// chainDepth walks all chains of calls that start in a function
-// (check_max_stack_depth_subprog).
+// chainDepth checks all chains of calls that start in a function.
 func (v *verifier) chainDepth(start int, private bool) *reject.Error {
-	w := &depthWalk{v: v, private: private}
+	return (&depthWalk{v: v, private: private}).run(start)
+}
+
+// run walks all chains of calls that start in a function (check_max_stack_depth_subprog).
+func (w *depthWalk) run(start int) *reject.Error {
+	v := w.v
 	if err := w.enter(start); err != nil {
 		return err
 	}
@@ -94,6 +99,7 @@ func (v *verifier) chainDepth(start int, private bool) *reject.Error {
 			w.chain = w.chain[:len(w.chain)-1]
 			continue
 		}
+		w.entered = callee
 		if len(w.chain) >= linux.MaxFrames {
 			return reject.At(-1, CodeStackDepth, linux.E2BIG,
 				"the call stack of %d frames is too deep !", len(w.chain))
@@ -108,6 +114,7 @@ func (v *verifier) chainDepth(start int, private bool) *reject.Error {
 // enter adds a function's frame.
 func (w *depthWalk) enter(sub int) *reject.Error {
 	v := w.v
+	w.entered = sub
 	s := &v.subs[sub]
 	if !w.private {
 		s.private = privateNo

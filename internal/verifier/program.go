@@ -26,6 +26,8 @@ type Program struct {
 	Kfuncs map[int32]string
 	// AttachTo names the kernel function or hook of a tracing, LSM or extension program.
 	AttachTo string
+	// Locals are the variables of functions by name (ReadLocals), for explanations; nil if not known.
+	Locals map[string][]Variable
 }
 
 // Custom is a helper that an embedder has registered.

@@ -39,12 +39,9 @@ func (v *verifier) verdict() *Verdict {
 // locate adds the source position to a reason.
 func (v *verifier) locate(r *reject.Error) *Error {
 	e := &Error{Reason: *r, Program: v.prog.Name}
-	if r.Insn < 0 {
-		return e
+	if l := v.lineAt(r.Insn); l != nil {
+		e.File, e.Line, e.Source = l.File, l.Line, l.Text
 	}
-	if n := v.lineOf(r.Insn); n >= 0 {
-		line := v.prog.Lines[n]
-		e.File, e.Line, e.Source = line.File, line.Line, line.Text
-	}
+	v.explain(e)
 	return e
 }
