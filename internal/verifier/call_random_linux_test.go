@@ -81,13 +81,23 @@ func fitting(r *rand.Rand, arg linux.ArgType, all []operand) operand {
 
 // randomCall is a program around one call.
 func randomCall(r *rand.Rand) callCase {
-	types := []ebpf.ProgramType{ebpf.SchedCLS, ebpf.SchedCLS, ebpf.XDP, ebpf.Kprobe, ebpf.CGroupSKB, ebpf.SkSKB, ebpf.SocketFilter, ebpf.TracePoint}
+	types := []ebpf.ProgramType{
+		ebpf.SchedCLS, ebpf.SchedCLS, ebpf.SchedCLS, ebpf.XDP, ebpf.XDP, ebpf.Kprobe, ebpf.Kprobe, ebpf.CGroupSKB,
+		ebpf.SkSKB, ebpf.SocketFilter, ebpf.TracePoint, ebpf.SockOps, ebpf.SkMsg, ebpf.LWTXmit, ebpf.LWTIn,
+		ebpf.LWTSeg6Local, ebpf.FlowDissector, ebpf.PerfEvent, ebpf.RawTracepoint, ebpf.CGroupDevice,
+		ebpf.CGroupSysctl, ebpf.CGroupSock, ebpf.SkLookup, ebpf.CGroupSockopt, ebpf.CGroupSockAddr, ebpf.SkReuseport,
+	}
 	typ := types[r.IntN(len(types))]
+	attach := map[ebpf.ProgramType]ebpf.AttachType{
+		ebpf.SkLookup: ebpf.AttachSkLookup, ebpf.CGroupSockopt: ebpf.AttachCGroupGetsockopt,
+		ebpf.CGroupSockAddr: ebpf.AttachCGroupInet4Connect, ebpf.CGroupSock: ebpf.AttachCGroupInetSockCreate,
+		ebpf.SkReuseport: ebpf.AttachSkReuseportSelect,
+	}[typ]
 	id := uint32(r.IntN(linux.MaxFuncID + 1))
-	p := linux.Helpers(linux.HelperScope{Type: typ}).Proto(id)
+	p := linux.Helpers(linux.HelperScope{Type: typ, Attach: attach}).Proto(id)
 	for p == nil && r.IntN(20) != 0 || p != nil && (p.Needs != 0 || id == linux.FuncLoop) {
 		id = uint32(r.IntN(linux.MaxFuncID + 1))
-		p = linux.Helpers(linux.HelperScope{Type: typ}).Proto(id)
+		p = linux.Helpers(linux.HelperScope{Type: typ, Attach: attach}).Proto(id)
 	}
 	all := operands(typ)
 	var prepare, set strings.Builder
@@ -118,7 +128,7 @@ func randomCall(r *rand.Rand) callCase {
 		"r0 = *(u8 *)(r7 + 0)\n", "", "", "", "", "",
 	}[r.IntN(15)]
 	text := prepare.String() + set.String() + fmt.Sprintf("call %d\n", id) + after + "end:\nr0 = 0\nexit"
-	return callCase{name: "random", typ: typ, free: r.IntN(40) == 0, text: text}
+	return callCase{name: "random", typ: typ, attach: attach, free: r.IntN(40) == 0, text: text}
 }
 
 // TestRandomCallsBesideLinux compares verdicts and reasons of generated calls. CALL_COUNT and
