@@ -75,6 +75,7 @@ func (v *verifier) checkArg(i int, meta *callMeta) *reject.Error {
 		}
 	}
 	if r.isNull() && arg.Has(linux.PtrMaybeNull) {
+		// Linux marks this from 6.19 on: without it a state with another number counts as covered.
 		if err := v.markPrecise(n); err != nil {
 			return err
 		}
