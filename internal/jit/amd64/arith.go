@@ -92,7 +92,7 @@ func (a *Assembler) OpRI(op ALU, w Width, dst Reg, v int32) {
 	}
 	ext, reg, size := op.immediate(w, v)
 	if dst == RAX && size == immSize(w) {
-		a.head(rax(op, o).sized(w)&^byteOps, w, opcode(0).rex(w, 0))
+		a.buf = rax(op, o).sized(w).head(a.buf, w, opcode(0).rex(w, RAX))
 		a.imm(v, size)
 		return
 	}

@@ -80,39 +80,41 @@ func (o opcode) rex(w Width, reg Reg) byte {
 	return b | forced(o&byteReg != 0, reg)
 }
 
-// head emits everything before ModRM.
-func (a *Assembler) head(op opcode, w Width, rex byte) {
+// head appends everything before ModRM.
+func (o opcode) head(b []byte, w Width, rex byte) []byte {
 	if w == W16 {
-		a.buf = append(a.buf, 0x66)
+		b = append(b, 0x66)
 	}
-	if op&locked != 0 {
-		a.buf = append(a.buf, 0xF0)
+	if o&locked != 0 {
+		b = append(b, 0xF0)
 	}
-	if p := op.prefix(); p != 0 {
-		a.buf = append(a.buf, [4]byte{1: 0x66, 2: 0xF3, 3: 0xF2}[p])
+	if p := o.prefix(); p != 0 {
+		b = append(b, "\x00\x66\xF3\xF2"[p])
 	}
 	if rex != 0 {
-		a.buf = append(a.buf, 0x40|rex)
+		b = append(b, 0x40|rex)
 	}
-	switch op.opMap() {
+	switch o.opMap() {
 	case 0:
-		a.buf = append(a.buf, byte(op))
+		return append(b, byte(o))
 	case 1:
-		a.buf = append(a.buf, 0x0F, byte(op))
+		return append(b, 0x0F, byte(o))
 	case 2:
-		a.buf = append(a.buf, 0x0F, 0x38, byte(op))
-	case 3:
-		a.buf = append(a.buf, 0x0F, 0x3A, byte(op))
+		return append(b, 0x0F, 0x38, byte(o))
 	}
+	return append(b, 0x0F, 0x3A, byte(o))
 }
+
+// direct returns the ModRM byte of two registers.
+func direct(reg, rm Reg) byte { return 0xC0 | byte(reg&7)<<3 | byte(rm&7) }
 
 // rr emits an instruction whose operands are registers; reg may be an opcode extension.
 func (a *Assembler) rr(op opcode, w Width, reg, rm Reg) bool {
 	if reg|rm > R15 {
 		return a.fail(BadRegister)
 	}
-	a.head(op, w, op.rex(w, reg)|byte(rm>>3)|forced(op&byteRM != 0, rm))
-	a.buf = append(a.buf, 0xC0|byte(reg&7)<<3|byte(rm&7))
+	rex := op.rex(w, reg) | byte(rm>>3) | forced(op&byteRM != 0, rm)
+	a.buf = append(op.head(a.buf, w, rex), direct(reg, rm))
 	return true
 }
 
@@ -124,8 +126,8 @@ func (a *Assembler) rm(op opcode, w Width, reg Reg, m Mem, tail uint8) bool {
 	if why := m.valid(); why != 0 {
 		return a.fail(why)
 	}
-	a.head(op, w, op.rex(w, reg)|m.rexBits())
-	a.address(byte(reg), m, tail)
+	a.buf = m.address(op.head(a.buf, w, op.rex(w, reg)|m.rexBits()), reg)
+	a.reference(m, tail)
 	return true
 }
 
@@ -138,7 +140,7 @@ func (a *Assembler) plus(op opcode, w Width, r Reg) bool {
 	if w == W64 {
 		rex |= rexW
 	}
-	a.head(op|opcode(r&7), w, rex)
+	a.buf = (op | opcode(r&7)).head(a.buf, w, rex)
 	return true
 }
 
@@ -159,7 +161,7 @@ func (a *Assembler) vexRR(op opcode, w Width, reg, v, rm Reg) bool {
 		return false
 	}
 	a.vex(op, w, byte(reg>>3<<2|rm>>3), v)
-	a.buf = append(a.buf, 0xC0|byte(reg&7)<<3|byte(rm&7))
+	a.buf = append(a.buf, direct(reg, rm))
 	return true
 }
 
@@ -174,7 +176,8 @@ func (a *Assembler) vexRM(op opcode, w Width, reg, v Reg, m Mem, tail uint8) boo
 		return false
 	}
 	a.vex(op, w, byte(reg>>3<<2)|m.rexBits(), v)
-	a.address(byte(reg), m, tail)
+	a.buf = m.address(a.buf, reg)
+	a.reference(m, tail)
 	return true
 }
 

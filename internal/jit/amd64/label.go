@@ -84,10 +84,14 @@ func (a *Assembler) insert(it item) {
 	a.items = append(a.items, it)
 }
 
-// reference emits a displacement from RIP that Finish fills in.
+// reference emits the displacement of a label from RIP, which Finish fills in. RIP is at the next
+// instruction, so bytes of an immediate that follow count: tail is their number. Other operands
+// need nothing.
 func (a *Assembler) reference(m Mem, tail uint8) {
-	a.insert(item{kind: refItem, label: m.label, disp: m.disp, tail: 4 + tail})
-	a.imm32(0)
+	if m.form == ripRelative {
+		a.insert(item{kind: refItem, label: m.label, disp: m.disp, tail: 4 + tail})
+		a.imm32(0)
+	}
 }
 
 // maxCode keeps every distance well inside 32 bits.

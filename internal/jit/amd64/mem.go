@@ -1,5 +1,10 @@
 package amd64
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // addressing is a way of forming an address.
 type addressing uint8
 
@@ -94,23 +99,19 @@ func (m Mem) rexBits() byte {
 
 // sib returns the byte of scale, index and base. The low three bits of the registers count.
 func sib(scale uint8, index, base Reg) byte {
-	shift := [9]byte{1: 0, 2: 1 << 6, 4: 2 << 6, 8: 3 << 6}
-	return shift[scale] | byte(index&7)<<3 | byte(base&7)
+	return byte(bits.TrailingZeros8(scale))<<6 | byte(index&7)<<3 | byte(base&7)
 }
 
-// address emits ModRM, SIB and displacement of a valid operand. Immediate bytes that follow
-// count in distances from RIP, which starts at the next instruction: tail is their number.
-func (a *Assembler) address(reg byte, m Mem, tail uint8) {
-	reg = reg & 7 << 3
+// address appends ModRM, SIB and displacement of a valid operand. The displacement from RIP is
+// left to reference.
+func (m Mem) address(b []byte, reg Reg) []byte {
+	field := byte(reg&7) << 3
 	switch m.form {
 	case ripRelative:
-		a.buf = append(a.buf, reg|5)
-		a.reference(m, tail)
-		return
+		return append(b, field|5)
 	case indexOnly:
-		a.buf = append(a.buf, reg|4, sib(m.scale, m.index, RBP))
-		a.imm32(m.disp)
-		return
+		b = append(b, field|4, sib(m.scale, m.index, RBP))
+		return binary.LittleEndian.AppendUint32(b, uint32(m.disp))
 	}
 	// ModRM's base 101 without displacement means RIP, and SIB's means none: RBP and R13
 	// need a displacement. ModRM's base 100 means SIB: RSP and R12 need one.
@@ -118,21 +119,22 @@ func (a *Assembler) address(reg byte, m Mem, tail uint8) {
 	switch {
 	case m.disp == 0 && m.base&7 != RBP:
 		mod = 0
-	case m.disp == int32(int8(m.disp)):
+	case isInt8(m.disp):
 		mod = 0x40
 	}
 	switch {
 	case m.form == baseIndex:
-		a.buf = append(a.buf, mod|reg|4, sib(m.scale, m.index, m.base))
+		b = append(b, mod|field|4, sib(m.scale, m.index, m.base))
 	case m.base&7 == RSP:
-		a.buf = append(a.buf, mod|reg|4, sib(1, RSP, m.base))
+		b = append(b, mod|field|4, sib(1, RSP, m.base))
 	default:
-		a.buf = append(a.buf, mod|reg|byte(m.base&7))
+		b = append(b, mod|field|byte(m.base&7))
 	}
 	switch mod {
+	case 0:
+		return b
 	case 0x40:
-		a.buf = append(a.buf, byte(m.disp))
-	case 0x80:
-		a.imm32(m.disp)
+		return append(b, byte(m.disp))
 	}
+	return binary.LittleEndian.AppendUint32(b, uint32(m.disp))
 }

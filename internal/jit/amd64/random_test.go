@@ -80,7 +80,7 @@ func (r random) move() sample {
 		v := r.Uint32()
 		return sample{func(a *Assembler) { a.MovRI(d, uint64(v)) }, fmt.Sprintf("mov %s, %d", d.Name(W32), v)}
 	case 2:
-		v := r.Uint64() | 1<<63 &^ (1 << 40)
+		v := r.Uint64() | 1<<63&^(1<<40)
 		return sample{func(a *Assembler) { a.MovRI(d, v) }, fmt.Sprintf("movabs %s, %d", d, v)}
 	case 3:
 		name, to := "mov ", w
