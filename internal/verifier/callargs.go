@@ -75,7 +75,7 @@ func (v *verifier) checkArg(i int, meta *callMeta) *reject.Error {
 		}
 	}
 	if r.isNull() && arg.Has(linux.PtrMaybeNull) {
-		// Linux marks this from 6.19 on: without it a state with another number counts as covered.
+		// 6.12.117 marks it and 6.18.44 does not yet: without, a state with another number is covered.
 		if err := v.markPrecise(n); err != nil {
 			return err
 		}
