@@ -134,11 +134,31 @@ func (b *bench) load(names []string, refused *Refusal, step string) bool {
 		b.problem("%s: %v", step, detail(err))
 		return false
 	}
+	b.checkVerified(step, coll)
 	maps.Copy(b.progs, coll.Programs)
 	if len(b.maps) == 0 {
 		b.maps, b.vars = coll.Maps, coll.Variables
 	}
 	return true
+}
+
+// checkVerified checks that a verifier has accepted the programs, unless the case says why it cannot.
+func (b *bench) checkVerified(step string, coll *carom.Collection) {
+	if b.isKernel() || b.c.Verify == carom.VerifySkip {
+		return
+	}
+	var why error
+	for _, name := range coll.Names() {
+		if err := coll.Programs[name].Unverified(); err != nil {
+			why = err
+		}
+	}
+	if why != nil && b.c.Skip[Verifier] == "" {
+		b.problem("%s: loaded unverified: %v", step, why)
+	}
+	if why == nil && b.c.Skip[Verifier] != "" {
+		b.problem("%s: the verifier accepts the programs: take it out of Skip", step)
+	}
 }
 
 func (b *bench) refusal(step string, want *Refusal, err error) bool {

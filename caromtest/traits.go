@@ -8,11 +8,16 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
+	"github.com/carom-bpf/carom"
 	"github.com/carom-bpf/carom/kernel"
 )
 
 // EdgeCounts is the name under which Case.Skip leaves out the comparison of tail-call counts.
 const EdgeCounts = "edges"
+
+// Verifier is the name under which Case.Skip says why carom's verifier cannot judge the programs of
+// a case that engines in user space load unverified for that reason.
+const Verifier = "verifier"
 
 // traits are what a case uses, which decides what has to be watched.
 type traits struct {
@@ -55,12 +60,26 @@ func calls(p *ebpf.ProgramSpec, helpers ...asm.BuiltinFunc) bool {
 }
 
 // Skipped says why the case leaves an engine out, or with EdgeCounts the comparison of tail-call
-// counts; "" when it does not.
+// counts, or with Verifier the verification in user space; "" when it does not.
 func (c *Case) Skipped(engine string) string {
 	if c.Unsafe != "" && (engine == kernel.Name || engine == EdgeCounts) {
 		return c.Unsafe
 	}
+	if engine == Verifier {
+		return c.unverified()
+	}
 	return c.Skip[engine]
+}
+
+// unverified says why carom's verifier does not judge the programs.
+func (c *Case) unverified() string {
+	switch {
+	case c.Skip[Verifier] != "":
+		return c.Skip[Verifier]
+	case c.Verify == carom.VerifySkip:
+		return "Linux rejects the programs; they run unverified"
+	}
+	return c.Skip[carom.Interpreter.Name()]
 }
 
 // CountsEdges reports whether there are tail calls whose counts the engines can be compared by:

@@ -20,6 +20,7 @@ func Groups() []Group {
 		{"rules", "rules.go, callbacks.go", "rules of tail calls that the selftests do not spell out; callbacks", Rules},
 		{"owners", "rules.go", "who may share a PROG_ARRAY; operations on it", Owners},
 		{"refusals", "rules.go", "objects that must not load", Refusals},
+		{"verdicts", "verdicts.go", "what verifiers say of programs with tail calls; nothing runs", plain(Verdicts)},
 		{"instruction set", "isa.go, alu.go, memory.go, atomics.go, calls.go", "RFC 9669, opcode by opcode", plain(InstructionSet)},
 		{"test run", "testrun.go", "what BPF_PROG_TEST_RUN takes and refuses: packets, contexts, repetitions", plain(TestRun)},
 		{"output", "output.go", "perf event samples, ring buffer records and printed lines of packet programs", plain(Output)},

@@ -228,6 +228,10 @@ func (v *verifier) backJump(in *isa.Insn, at, next int, h *step) (done bool, o o
 		if b.regs[b.frame]&argRegs != 0 {
 			return true, backMistaken
 		}
+		// A tail call that was taken has ended the function.
+		if in.Src == isa.CallHelper && in.Imm == linux.FuncTailCall && next != at+1 {
+			return true, b.enter()
+		}
 	case op == isa.EXIT:
 		return true, v.backExit(next)
 	case in.Op&isa.SrcReg != 0 && op != isa.JA:

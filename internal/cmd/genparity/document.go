@@ -24,6 +24,7 @@ type column struct {
 func columns() []column {
 	return []column{
 		{"interpreter", "interpreter", "carom's interpreter"},
+		{caromtest.Verifier, "verifier", "carom's verifier, which accepts or rejects the programs before they run in user space"},
 		{kernel.Name, "kernel", "Linux, through BPF_PROG_TEST_RUN, or by hitting a probe in a process made for it"},
 		{caromtest.EdgeCounts, "counted", "cases with tail calls, run once more in Linux with counters in the programs, " +
 			"whose values for each call site must be those of user space"},
