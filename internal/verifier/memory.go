@@ -349,7 +349,7 @@ func readValue(b []byte, size int, signed bool) uint64 {
 func (v *verifier) mapMayAccess(n, off, size int, kind access) *reject.Error {
 	m := v.state.regs()[n].Map
 	switch {
-	case kind == accessWrite && m.Flags&linux.MapReadOnlyProg != 0:
+	case kind == accessWrite && m.readOnly():
 		return v.failReg(n, CodeMapAccess, linux.EACCES,
 			"write into map forbidden, value_size=%d off=%d size=%d", m.ValueSize, off, size)
 	case kind == accessRead && m.Flags&linux.MapWriteOnlyProg != 0:

@@ -150,6 +150,7 @@ func (v *verifier) enter(s *state, sub, callSite int) *reject.Error {
 		return v.fail(CodeStackDepth, linux.E2BIG, "the call stack of %d frames is too deep", len(s.frames)+1)
 	}
 	s.frames = append(s.frames, v.pool.newFrame(callSite, len(s.frames), sub))
+	v.scratchAll()
 	return nil
 }
 
