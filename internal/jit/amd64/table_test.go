@@ -36,7 +36,6 @@ func tableDecoded() []row {
 		{func(a *Assembler) { a.Nop(7) }, "nop dword ptr [rax]", "0f1f8000000000"},
 		{func(a *Assembler) { a.Nop(8) }, "nop dword ptr [rax + rax]", "0f1f840000000000"},
 		{func(a *Assembler) { a.Nop(9) }, "nop word ptr [rax + rax]", "660f1f840000000000"},
-		{func(a *Assembler) { a.Load(W64, RAX, Scaled(R13, 1, 8)) }, "mov rax, qword ptr [1*r13 + 8]", "4a8b042d08000000"},
 		{jump(func(a *Assembler, l Label) { a.Jmp(l) }, 127), "jmp 127", "eb7f"},
 		{jump(func(a *Assembler, l Label) { a.Jmp(l) }, 128), "jmp 128", "e980000000"},
 		{jump(func(a *Assembler, l Label) { a.Call(l) }, 5), "call 5", "e805000000"},
