@@ -26,7 +26,7 @@ func (v *verifier) atomic(in isa.Insn) *reject.Error {
 		}
 		return v.atomicPointer(int(in.Dst), "stores into")
 	}
-	return v.fail(CodeReserved, linux.EINVAL, "BPF_ATOMIC uses invalid atomic opcode %02x", in.Imm)
+	return v.fail(CodeReserved, linux.EINVAL, "BPF_ATOMIC uses invalid atomic opcode %02x", uint32(in.Imm))
 }
 
 // atomicPointer refuses pointers that are translated or not writable (atomic_ptr_type_ok).

@@ -34,8 +34,8 @@ func (v *verifier) branch(in isa.Insn) *reject.Error {
 
 // mayGoto interprets may_goto: both ways are possible.
 func (v *verifier) mayGoto(in isa.Insn) *reject.Error {
-	if in.Op != isa.ClassJMP|isa.JCOND || in.Src != 0 || in.Dst != 0 || in.Imm != 0 || in.Off == 0 {
-		return v.fail(CodeMayGoto, linux.EINVAL, "invalid may_goto off %d imm %d", in.Off, in.Imm)
+	if in.Op != isa.ClassJMP|isa.JCOND || in.Src != 0 || in.Dst != 0 || in.Imm != 0 {
+		return v.fail(CodeMayGoto, linux.EINVAL, "invalid may_goto imm %d", in.Imm)
 	}
 	earlier := v.earlierAt(v.state.parent, v.insn)
 	queued, err := v.push(v.insn+1, v.insn)
@@ -145,7 +145,8 @@ func (v *verifier) split(in isa.Insn, op uint8, dst, src *reg, jmp32 bool) *reje
 		v.syncLinked(other, otherDst, &linked)
 	}
 	v.learnNotNull(in, op, dst, src, otherDst, otherSrc, jmp32)
-	if !jmp32 && src.isNull() && (op == isa.JEQ || op == isa.JNE) && dst.Type.mayBeNull() {
+	// Linux does not take a register that is zero for NULL here.
+	if !jmp32 && !withReg && in.Imm == 0 && (op == isa.JEQ || op == isa.JNE) && dst.Type.mayBeNull() {
 		// The jump of JEQ and the fall-through of JNE have NULL.
 		v.nullChecked(v.state, int(in.Dst), op == isa.JNE)
 		v.nullChecked(other, int(in.Dst), op == isa.JEQ)
@@ -267,9 +268,9 @@ func (v *verifier) learnNotNull(in isa.Insn, op uint8, dst, src, otherDst, other
 		return
 	}
 	switch {
-	case dst.notNull() && src.Type.mayBeNull():
+	case !dst.Type.mayBeNull() && src.Type.mayBeNull():
 		v.setNotNull(eqSrc)
-	case src.notNull() && dst.Type.mayBeNull():
+	case !src.Type.mayBeNull() && dst.Type.mayBeNull():
 		v.setNotNull(eqDst)
 	}
 }

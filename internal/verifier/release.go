@@ -48,7 +48,7 @@ func (v *verifier) checkInsnRelease(at int, in isa.Insn) *reject.Error {
 	atomic := in.Class() == isa.ClassSTX && in.Op&0xe0 == isa.ModeATOMIC
 	switch {
 	case !v.profile.LoadAcquire && atomic && (in.Imm == isa.AtomicLoadAcq || in.Imm == isa.AtomicStoreRel):
-		return refuse("6.15", "BPF_ATOMIC uses invalid atomic opcode %02x", in.Imm)
+		return refuse("6.15", "BPF_ATOMIC uses invalid atomic opcode %02x", uint32(in.Imm))
 	case !v.profile.MayGoto && in.Op == opMayGoto:
 		return refuse("6.9", "unknown opcode %02x", in.Op)
 	case v.profile.Version4:

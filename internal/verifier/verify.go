@@ -278,7 +278,7 @@ func (v *verifier) push(insn, prev int) (*state, *reject.Error) {
 	s.history = append(s.history[:0], v.state.history...)
 	v.pending = append(v.pending, pending{state: s, insn: insn, prev: prev})
 	if len(v.pending) > MaxPending {
-		return nil, v.fail(CodeTooComplex, linux.E2BIG, "The sequence of %d jumps is too complex.", len(v.pending))
+		return nil, v.fail(CodeTooComplex, linux.EFAULT, "The sequence of %d jumps is too complex.", len(v.pending))
 	}
 	if s.parent != nil {
 		s.parent.branches++
