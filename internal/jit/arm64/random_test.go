@@ -417,7 +417,7 @@ func (d draw) all() []func() generated {
 
 // TestRandomAgainstLLVM compares random operands of most forms with llvm-mc.
 func TestRandomAgainstLLVM(t *testing.T) {
-	const count, seed = 8000, 1
+	const count, seed = 20000, 1
 	d := draw{rand.New(rand.NewPCG(seed, 0))}
 	kinds := d.all()
 	var texts, got []string
