@@ -3,6 +3,7 @@ package arm64
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -108,34 +109,72 @@ func TestMovImmValue(t *testing.T) {
 	}
 }
 
-// TestMovImmShortest checks lengths against a search that knows only the definition: the fewest
-// movk after which what remains is one instruction, over all values of the changed parts.
-func TestMovImmShortest(t *testing.T) {
-	twoWithOneFree := func(v uint64) bool {
-		for at := 0; at < 64; at += 16 {
-			for fill := range uint64(1 << 16) {
-				if isMov(v&^(0xffff<<at) | fill<<at) {
-					return true
-				}
+// allBitmasks lists what orr can make from xzr in either width.
+func allBitmasks() []uint64 {
+	var list []uint64
+	for fields := range uint32(1 << 13) {
+		if v, ok := decodeBitmask(fields); ok {
+			list = append(list, v)
+			if fields>>12 == 0 {
+				list = append(list, v&0xffffffff)
 			}
 		}
-		return false
 	}
-	checked := 0
-	for _, v := range constants(2000) {
-		n := MovImmLen(W64, v)
-		if n < 3 || checked == 6 {
-			continue
+	return list
+}
+
+// without zeroes the 16-bit parts of v that are named by the bits of parts.
+func without(v uint64, parts int) uint64 {
+	for i := range 4 {
+		if parts>>i&1 != 0 {
+			v &^= 0xffff << (16 * i)
 		}
-		checked++
-		if twoWithOneFree(v) {
-			t.Errorf("%#x: %d instructions, two are enough", v, n)
+	}
+	return v
+}
+
+// TestMovImmShortest checks lengths against the definition: the fewest parts after whose change by
+// movk the rest is that of a bit mask, a movz or a movn.
+func TestMovImmShortest(t *testing.T) {
+	rest := [16]map[uint64]bool{}
+	masks := allBitmasks()
+	for parts := range rest {
+		rest[parts] = map[uint64]bool{}
+		for _, v := range masks {
+			rest[parts][without(v, parts)] = true
+		}
+	}
+	best := func(v uint64) int {
+		n := 4
+		for parts := range rest {
+			if rest[parts][without(v, parts)] {
+				n = min(n, 1+bits.OnesCount(uint(parts)))
+			}
+		}
+		for _, start := range []uint64{0, ^uint64(0), 0xffffffff} {
+			differ := 0
+			for i := range uint8(4) {
+				if chunk(v, i) != chunk(start, i) {
+					differ++
+				}
+			}
+			// The 32-bit movn itself cannot make a part of the upper half.
+			if start == 0xffffffff && v&0xffffffff == start && v != start {
+				differ++
+			}
+			n = min(n, max(differ, 1))
+		}
+		return n
+	}
+	for _, v := range constants(200000) {
+		if got, want := MovImmLen(W64, v), best(v); got != want {
+			t.Fatalf("%#x: %d instructions, %d are enough", v, got, want)
 		}
 	}
 	for v, want := range map[uint64]int{
 		0: 1, 0x12345678: 2, 0x7fff_1234_5678: 3, 0xffff_8000_1234_5678: 3, 0x1234_5678_9abc_def0: 4,
 		0x5555_5555_1234_5555: 2, 0xffff_ffff_8000_0000: 1, 0x1234_5555_5555_5678: 3,
-		0x0000_ffff_1234_ffff: 2, 0xff00_ff00_ff00_1234: 2,
+		0x0000_00ff_1234_ff00: 2, 0x0000_ffff_1234_ffff: 2, 0xff00_ff00_ff00_1234: 2,
 	} {
 		if got := MovImmLen(W64, v); got != want {
 			t.Errorf("%#x: %d instructions, want %d", v, got, want)
