@@ -16,8 +16,9 @@ import (
 type explainer struct {
 	v     *verifier
 	r     *reject.Error
-	t     *trail // nil where the rejection is not about a path
-	steps []PathStep
+	t     *trail         // nil where the rejection is not about a path
+	steps []PathStep     // places that are no part of an explored path
+	notes map[int]string // what matters at instructions of the path
 }
 
 // explanation is what is wrong and what to do.
@@ -159,7 +160,7 @@ func (x *explainer) variable(n *node) string {
 		return ""
 	}
 	m := assignment.FindStringSubmatch(l.Text)
-	if m == nil || here != nil && l.Line == here.Line && n.kind != fromCall {
+	if m == nil || n.val.Type == PtrToStack || here != nil && l.Line == here.Line && n.kind != fromCall {
 		return ""
 	}
 	right := strings.TrimSpace(m[2])
@@ -252,8 +253,8 @@ func kindPhrase(r *reg) string {
 		s = r.Type.String()
 	}
 	if (r.Type.base() == PtrToMapValue || r.Type.base() == PtrToMapKey) && r.Map != nil {
-		s = strings.Replace(s, "a map", "map "+mapName(r.Map)+"'s", 1)
-		s = strings.Replace(s, "pointer to map", "pointer to map", 1)
+		s = strings.Replace(s, "a map value", "a value of map "+mapName(r.Map), 1)
+		s = strings.Replace(s, "a map key", "a key of map "+mapName(r.Map), 1)
 	}
 	if r.Type == ConstPtrToMap && r.Map != nil {
 		s = "map " + mapName(r.Map)
@@ -279,6 +280,15 @@ func rangeText(r *reg) string {
 	case r.Smax == math.MaxInt64 && r.Smin >= 0:
 		return fmt.Sprintf("%d or more, without a limit", r.Smin)
 	}
+	const large = 1 << 40 // more than any offset or size
+	switch {
+	case r.Smin <= -large && r.Smax >= large:
+		return "any value, also a negative one"
+	case r.Smin <= -large:
+		return fmt.Sprintf("any negative value, and up to %d", r.Smax)
+	case r.Smax >= large:
+		return fmt.Sprintf("%d or more, without a limit", r.Smin)
+	}
 	return fmt.Sprintf("%d to %d", r.Smin, r.Smax)
 }
 
@@ -290,7 +300,28 @@ func (x *explainer) value(n *node, register int) string {
 	if d := x.origin(n); d != "" {
 		return d
 	}
+	if n != nil && n.kind == fromMath && n.val.Type == ScalarValue {
+		if _, s := x.number(n); s != "a number" {
+			return s
+		}
+	}
 	return fmt.Sprintf("R%d", register)
+}
+
+// number names a number that was computed: for code and in a sentence.
+func (x *explainer) number(n *node) (code, sentence string) {
+	made := ""
+	for d := 0; n != nil && d < 8; d++ {
+		if name := x.variable(n); name != "" {
+			return name, name
+		}
+		if s := x.origin(n); s != "" {
+			return "index", made + s
+		}
+		made = "a number made of "
+		n = n.from[0]
+	}
+	return "index", "a number"
 }
 
 // origin says where a value comes from, empty if that is not known.

@@ -51,19 +51,19 @@ func (x *explainer) argSize() int {
 	return 0
 }
 
-// verb says what the rejected instruction does with memory.
-func (x *explainer) verb() string {
+// does says what the rejected instruction does with memory: "the program reads".
+func (x *explainer) does() string {
 	in := x.v.insns[x.r.Insn]
 	switch in.Class() {
 	case isa.ClassLDX:
-		return "reads"
+		return "The program reads"
 	case isa.ClassST, isa.ClassSTX:
-		return "writes"
+		return "The program writes"
 	}
 	if name := x.callName(x.r.Insn); name != "" {
 		return name + "() accesses"
 	}
-	return "accesses"
+	return "The program accesses"
 }
 
 func (x *explainer) nullAccess() explanation {
@@ -115,7 +115,7 @@ func (x *explainer) packet() explanation {
 			fmt.Sprintf("%s() does not take pointers into the packet.", x.callName(x.r.Insn)),
 			"Copy the bytes to the stack first, with bpf_skb_load_bytes or bpf_xdp_load_bytes, and pass the copy.",
 		}
-	case x.verb() == "writes" && !x.v.packet.Store:
+	case x.storing() && !x.v.packet.Store:
 		return explanation{
 			fmt.Sprintf("Programs of type %s may read the packet through pointers, but not write to it.", x.v.prog.Type),
 			"Write with a helper such as bpf_skb_store_bytes, or use a program type that may write (XDP, tc).",
@@ -152,7 +152,7 @@ func (x *explainer) packetRange(r *reg, n *node) explanation {
 	if r.Type == PtrToPacketMeta {
 		base, end = "data_meta", "data"
 	}
-	at := fmt.Sprintf("bytes %d to %d behind %s", off, off+size-1, base)
+	at := fmt.Sprintf("%s behind %s", byteRange(off, size), base)
 	need := fmt.Sprintf("%d", off+size)
 	pointer := base
 	if r.ID != 0 {
@@ -165,8 +165,8 @@ func (x *explainer) packetRange(r *reg, n *node) explanation {
 	}
 	if r.Range > 0 {
 		return explanation{
-			fmt.Sprintf("The program %s %s, but the check against %s on this path covers %d bytes only, and this needs %d.",
-				x.verb(), at, end, r.Range, off+size),
+			fmt.Sprintf("%s %s, but the check against %s on this path covers %d bytes only, and this needs %d.",
+				x.does(), at, end, r.Range, off+size),
 			fmt.Sprintf("Make the check long enough: if (%s + %s > %s) return …;", pointer, need, end),
 		}
 	}
@@ -177,11 +177,21 @@ func (x *explainer) packetRange(r *reg, n *node) explanation {
 			"Bound the offset first, for example with off &= 0x3fff, or keep it in a variable of 16 bits.",
 		}
 	}
-	what := fmt.Sprintf("The program %s %s, but nothing on this path has compared the pointer with %s.", x.verb(), at, end)
+	what := fmt.Sprintf("%s %s, but nothing on this path has compared the pointer with %s.", x.does(), at, end)
 	if r.ID != 0 {
 		what += " Adding a variable to a pointer makes earlier checks void."
 	}
+	if name := x.variable(n); name != "" && x.pointsToStruct(n, name) {
+		return explanation{what, fmt.Sprintf("Check it first: if ((void *)(%s + 1) > %s) return …;", name, end)}
+	}
 	return explanation{what, fmt.Sprintf("Check it first: if (%s + %s > %s) return …;", pointer, need, end)}
+}
+
+// pointsToStruct says that a variable is declared as a pointer to a structure where it is set.
+func (x *explainer) pointsToStruct(n *node, name string) bool {
+	text := x.v.sourceOf(x.t.insns[n.at])
+	before, _, ok := strings.Cut(text, "*"+name)
+	return ok && strings.Contains(before, "struct ")
 }
 
 // tooFar says that the offset of a packet pointer exceeds what comparisons can vouch for.
@@ -233,6 +243,12 @@ func (x *explainer) regionName(r *reg) string {
 	return "a value of map " + mapName(r.Map)
 }
 
+// storing says that the rejected instruction is a store.
+func (x *explainer) storing() bool {
+	c := x.v.insns[x.r.Insn].Class()
+	return c == isa.ClassST || c == isa.ClassSTX
+}
+
 // writes says that the rejected instruction writes to memory.
 func (x *explainer) writes() bool {
 	in := x.v.insns[x.r.Insn]
@@ -247,12 +263,13 @@ func (x *explainer) writes() bool {
 
 // region explains an access that may lie outside of memory of known size.
 func (x *explainer) region(r *reg, n *node, off, size int, limit uint64, name string) explanation {
-	index, who := x.index(n)
+	index, who, element := x.index(n)
+	elements := max(int64(limit)-int64(off), 0) / int64(element)
 	switch {
 	case r.Var.IsConst():
 		at := off + int(int64(r.Var.Value))
 		return explanation{
-			fmt.Sprintf("The program %s bytes %d to %d of %s, which has %d bytes.", x.verb(), at, at+size-1, name, limit),
+			fmt.Sprintf("%s %s of %s, which has %d bytes.", x.does(), byteRange(at, size), name, limit),
 			"Access what is inside, or make the type larger.",
 		}
 	case r.Smin < 0:
@@ -260,45 +277,73 @@ func (x *explainer) region(r *reg, n *node, off, size int, limit uint64, name st
 			fmt.Sprintf("%s is used as an offset into %s and may be negative (%s).", who, name, rangeText(r)),
 			fmt.Sprintf("Use an unsigned type for %s, or check before: if (%s < 0) return 0;", index, index),
 		}
-	case r.Umax >= maxVarOff:
+	case r.Umax >= unlimited:
 		return explanation{
-			fmt.Sprintf("%s is used as an offset into %s, which has %d bytes, and nothing limits it on this path (%s).",
-				who, name, limit, rangeText(r)),
-			fmt.Sprintf("Limit it before: if (%s >= N) return 0; with N as many as there are elements, or %s &= N - 1 where N is a power of two.", index, index),
+			fmt.Sprintf("%s is used as an index into %s, which has %d bytes, and nothing limits it on this path.", who, name, limit),
+			limitIndex(index, elements),
 		}
 	}
 	last := r.Umax + uint64(off+size)
 	return explanation{
-		fmt.Sprintf("The program %s up to byte %d of %s, which has %d bytes: the offset may be as large as %d.",
-			x.verb(), last-1, name, limit, r.Umax+uint64(off)),
-		fmt.Sprintf("Make the limit of %s smaller: %d bytes are accessed from there on, so that the offset may be %d at most.",
-			index, size, max(int64(limit)-int64(size), 0)),
+		fmt.Sprintf("%s up to byte %d of %s, which has %d bytes: %s is limited, but not to less than %d elements.",
+			x.does(), last-1, name, limit, who, elements),
+		limitIndex(index, elements),
 	}
 }
 
-// index finds the number that was added to a pointer: its name for code and in a sentence.
-func (x *explainer) index(n *node) (code, sentence string) {
+// unlimited is an offset from which on a number is said to have no limit: it is beyond any value.
+const unlimited = 1 << 20
+
+// limitIndex says how to limit an index into an array.
+func limitIndex(index string, elements int64) string {
+	s := fmt.Sprintf("Limit it before it is used: if (%s >= %d) return 0;", index, elements)
+	if elements > 1 && elements&(elements-1) == 0 {
+		s += fmt.Sprintf(" or %s &= %d;", index, elements-1)
+	}
+	return s
+}
+
+// byteRange names bytes: byte 12, or bytes 12 to 13.
+func byteRange(off, size int) string {
+	if size <= 1 {
+		return fmt.Sprintf("byte %d", off)
+	}
+	return fmt.Sprintf("bytes %d to %d", off, off+size-1)
+}
+
+// index finds the number that was added to a pointer: its name for code and in a sentence, and
+// the size of the elements that it counts.
+func (x *explainer) index(n *node) (code, sentence string, element uint64) {
 	for ; n != nil && n.kind == fromMath; n = n.from[0] {
 		i := n.from[1]
-		if i == nil || i.val.Type != ScalarValue && i.kind != fromMovedData {
-			if n.from[0] == nil || n.from[0].val.Type != ScalarValue {
-				continue
-			}
+		if i == nil || i.val.Type != ScalarValue {
 			i = n.from[0]
 		}
-		origin := i
-		for d := 0; origin != nil && d < 6; d++ {
-			if name := x.variable(origin); name != "" {
-				return name, name
-			}
-			if s := x.origin(origin); s != "" {
-				return "index", "A number made of " + s
-			}
-			origin = origin.from[0]
+		if i == nil || i.val.Type != ScalarValue {
+			continue
 		}
-		return "index", "A number"
+		code, sentence = x.number(i)
+		return code, upper(sentence), x.element(i)
 	}
-	return "index", "A number"
+	return "index", "A number", 1
+}
+
+// element is how many bytes a step of an offset is: what the index was multiplied with.
+func (x *explainer) element(n *node) uint64 {
+	if n.kind != fromMath {
+		return 1
+	}
+	in := x.insnOf(n)
+	if in.Op&isa.SrcReg != 0 {
+		return 1
+	}
+	switch in.Op & 0xf0 {
+	case isa.LSH:
+		return 1 << (in.Imm & 31)
+	case isa.MUL:
+		return uint64(max(in.Imm, 1))
+	}
+	return 1
 }
 
 // access explains accesses through other kinds of pointer, and through numbers.
@@ -350,6 +395,13 @@ func (x *explainer) numberAccess(n *node) explanation {
 	for moved != nil && moved.kind == fromMath {
 		moved = moved.from[0]
 	}
+	if moved != nil && moved.kind == fromReleased {
+		name := x.callName(x.t.insns[moved.at])
+		return explanation{
+			fmt.Sprintf("%s was given up by %s() at %s, and is used afterwards.", upper(x.pointerName(moved)), name, x.whereNode(moved)),
+			fmt.Sprintf("Use it before %s() only.", name),
+		}
+	}
 	if moved != nil && moved.kind == fromMovedData {
 		name := x.callName(x.t.insns[moved.at])
 		return explanation{
@@ -377,6 +429,9 @@ func (x *explainer) pointerName(moved *node) string {
 	if old := moved.from[0]; old != nil {
 		if name := x.variable(old); name != "" {
 			return name
+		}
+		if old.kind == fromCall {
+			return x.origin(old)
 		}
 	}
 	return "The pointer"
@@ -457,13 +512,13 @@ func (x *explainer) stack() explanation {
 		}
 		if at+size > 0 {
 			return explanation{
-				fmt.Sprintf("The program %s %d bytes from fp%+d on, which runs %d bytes past the end of the stack frame.",
-					x.verb(), size, at, at+size),
+				fmt.Sprintf("%s %d bytes from fp%+d on, which runs %d bytes past the end of the stack frame.",
+					x.does(), size, at, at+size),
 				"The variable is smaller than what is accessed: compare its size with the size that is asked for (of the map's key or value, or the size argument).",
 			}
 		}
 	case r.Type == PtrToStack:
-		code, who := x.index(x.node(x.r.Reg))
+		code, who, _ := x.index(x.node(x.r.Reg))
 		return explanation{
 			fmt.Sprintf("%s is used as an index into an array on the stack and is not limited well enough (%s).", who, rangeText(&r)),
 			fmt.Sprintf("Limit it before: if (%s >= N) return 0; with N as many as there are elements, and an unsigned type.", code),

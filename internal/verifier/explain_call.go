@@ -182,6 +182,8 @@ func argWords(a linux.ArgType) string {
 		return "a field in a map value"
 	case linux.ArgPtrToStack:
 		return "a variable on the stack"
+	case linux.ArgConstSize, linux.ArgConstSizeOrZero, linux.ArgConstAllocSizeOrZero, linux.ArgScalar:
+		return "a number"
 	}
 	return "another kind of value"
 }
@@ -198,6 +200,10 @@ func (x *explainer) size(r *reg, n int) explanation {
 		who = fmt.Sprintf("The size that is passed to %s()", x.callName(x.r.Insn))
 	}
 	switch {
+	case r.isNull():
+		return explanation{fmt.Sprintf("%s() does not take a size of 0.", x.callName(x.r.Insn)), "Pass the size of the buffer."}
+	case r.isConst() && r.Smin < 0:
+		return explanation{fmt.Sprintf("%s is %d.", strings.TrimSuffix(who, ","), r.Smin), "Pass the size of the buffer."}
 	case r.Smin < 0:
 		return explanation{
 			fmt.Sprintf("%s may be negative (%s).", who, rangeText(r)),
@@ -221,6 +227,15 @@ func (x *explainer) size(r *reg, n int) explanation {
 func (x *explainer) globalArgument(r *reg) explanation {
 	name := x.callName(x.r.Insn)
 	what := fmt.Sprintf("Argument %d of the global function %s() is %s, which its prototype does not allow.", x.r.Reg, name, kindPhrase(r))
+	sub := x.v.graph.SubprogAt(x.r.Insn + int(x.v.insns[x.r.Insn].Imm) + 1)
+	if args, err := x.v.globalArgs(sub); err == nil && x.r.Reg-1 < len(args) && args[x.r.Reg-1].memSize > 0 {
+		size := args[x.r.Reg-1].memSize
+		what = fmt.Sprintf("The global function %s() takes a pointer to %d bytes as argument %d, and gets %s.", name, size, x.r.Reg, kindPhrase(r))
+		if have := -int(r.Off) - int(int64(r.Var.Value)); r.Type == PtrToStack && r.Var.IsConst() && r.Frame == int32(x.t.frame) {
+			what = fmt.Sprintf("The global function %s() takes a pointer to %d bytes as argument %d, and gets a pointer to the stack with %d bytes behind it.",
+				name, size, x.r.Reg, have)
+		}
+	}
 	return explanation{what, fmt.Sprintf(
 		"Global functions are verified on their own, for any argument of their types: a number for a number, the context for a context, and for other pointers memory of the full size, checked for NULL or tagged with __arg_nonnull. Or make %s() static.", name)}
 }
@@ -252,6 +267,9 @@ func (x *explainer) mapUse() explanation {
 	p, _ := x.v.proto(in.Imm)
 	if p == nil {
 		return explanation{}
+	}
+	if x.r.Errno == linux.EACCES && (m.Type == ebpf.DevMap || m.Type == ebpf.DevMapHash) {
+		return explanation{fmt.Sprintf("Programs cannot change map %s, because it is of type %s.", mapName(m), m.Type), "Fill it from user space."}
 	}
 	if x.r.Errno == linux.EACCES {
 		return explanation{
@@ -324,9 +342,10 @@ func (x *explainer) reference() explanation {
 		}
 	}
 	var held []string
+	x.notes = map[int]string{}
 	release := ""
 	for _, ref := range x.v.state.refs {
-		x.steps = append(x.steps, x.place(ref.Insn, "acquired here, and still held"))
+		x.notes[ref.Insn] = "acquired here, and still held"
 		name := x.callName(ref.Insn)
 		held = append(held, fmt.Sprintf("what %s() returned (%s)", name, x.v.where(ref.Insn)))
 		release = releasers[name]

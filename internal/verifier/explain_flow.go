@@ -18,8 +18,9 @@ func (x *explainer) tooComplex() explanation {
 	hot, count := x.hottest()
 	if len(x.v.pending) > MaxPending {
 		return explanation{
-			fmt.Sprintf("More than %d branches wait to be explored at once.", MaxPending),
-			"Split the program with a tail call or global functions, and write loops with bpf_loop.",
+			fmt.Sprintf("More than %d branches wait to be explored at once, most of them from %s: a loop leaves one in every round.",
+				MaxPending, x.v.where(x.busiest())),
+			"Let loops run fewer rounds, or write them with bpf_loop, whose body is verified for all rounds at once.",
 		}
 	}
 	what := fmt.Sprintf("The paths through the program have more than %d instructions together.", MaxInsns)
@@ -51,6 +52,17 @@ func (x *explainer) hottest() (insn, count int) {
 		}
 	}
 	return insn, count
+}
+
+// busiest finds the instruction that left the most branches.
+func (x *explainer) busiest() int {
+	n, best := map[int]int{}, -1
+	for _, p := range x.v.pending {
+		if n[p.prev]++; best < 0 || n[p.prev] > n[best] {
+			best = p.prev
+		}
+	}
+	return best
 }
 
 func upperFirst(s string) string {

@@ -68,11 +68,14 @@ func (x *explainer) unbounded() explanation {
 	if dst.Type == ScalarValue {
 		ptr, num, reg = src, dst, int(x.v.insns[x.r.Insn].Dst)
 	}
+	if op := x.v.insns[x.r.Insn].Op & 0xf0; op != isa.ADD && op != isa.SUB {
+		return x.pointerMath()
+	}
 	n := x.node(reg)
-	name := x.value(n, reg)
-	code := "index"
-	if v := x.variable(n); v != "" {
-		code = v
+	code, name := x.number(n)
+	limit := "N"
+	if ptr.Map != nil && n != nil {
+		limit = fmt.Sprint(max(int64(ptr.Map.ValueSize)-int64(ptr.Off), 0) / int64(x.element(n)))
 	}
 	if num.Var.IsConst() {
 		return explanation{
@@ -83,11 +86,11 @@ func (x *explainer) unbounded() explanation {
 	what := fmt.Sprintf("%s is added to %s and may be %s.", upper(name), kindPhrase(&ptr), rangeText(&num))
 	if num.Smin < 0 {
 		return explanation{
-			what + " Nothing on this path excludes large negative values.",
-			fmt.Sprintf("Use an unsigned type for %s, and limit it before it is added: if (%s >= N) return 0;", code, code),
+			what + " Nothing on this path excludes negative values.",
+			fmt.Sprintf("Use an unsigned type for %s, and limit it before it is added: if (%s >= %s) return 0;", code, code, limit),
 		}
 	}
-	return explanation{what, fmt.Sprintf("Limit it before it is added: if (%s >= N) return 0;", code)}
+	return explanation{what, fmt.Sprintf("Limit it before it is added: if (%s >= %s) return 0;", code, limit)}
 }
 
 func (x *explainer) pointerLeak() explanation {

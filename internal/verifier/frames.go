@@ -110,7 +110,7 @@ func (x *explainer) depth() explanation {
 	case x.tailCallRule():
 		return explanation{
 			fmt.Sprintf("%s() makes tail calls, so its callers together may take less than %d bytes of stack, and they take %d: %s.%s",
-				frames[last].Function, tailCallStack, total, strings.Join(chain[:last], " → "), x.v.largest(frames[:last])),
+				frames[last].Function, tailCallStack, total, strings.Join(chain, " → "), x.v.largest(frames)),
 			fmt.Sprintf("Make the variables of the callers smaller, keep the largest in a per-CPU array, or make the tail call in %s() itself.", frames[0].Function),
 		}
 	}

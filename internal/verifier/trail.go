@@ -44,7 +44,7 @@ const (
 	fromCall             // the result of a call
 	fromClobber          // the register is overwritten by calls
 	fromMovedData        // a packet pointer that a call made invalid
-	fromUnspill          // a stack slot was overwritten in part
+	fromReleased         // a reference that a call gave up
 )
 
 // node is one value of the path.
@@ -170,7 +170,7 @@ func (t *trail) step(v *verifier, i, insn int) *reject.Error {
 	v.live.Begin(&v.chain, insn)
 	pre := *s.regs()
 	frames := len(s.frames)
-	packets := t.packets(s)
+	pointers := t.pointers(s)
 	val := t.stored(v, &pre)
 	flow, err := v.step()
 	if err != nil {
@@ -180,7 +180,9 @@ func (t *trail) step(v *verifier, i, insn int) *reject.Error {
 		v.insn++
 	}
 	t.note(v, i, frames, &pre, val)
-	t.moved(v.state, i, packets)
+	if in := v.insns[insn]; in.Op == opCall {
+		t.lost(v.state, i, pointers)
+	}
 	return nil
 }
 
@@ -224,48 +226,58 @@ func (t *trail) resize(_, n int) {
 type place struct {
 	frame, n int
 	slot     bool
+	kind     origin // what becomes of it when it is a number afterwards
 }
 
-// packets lists where packet pointers are.
-func (t *trail) packets(s *state) []place {
+// pointers lists where packet pointers and references are.
+func (t *trail) pointers(s *state) []place {
 	var out []place
+	add := func(r *reg, at place) {
+		switch {
+		case r.Type.isAnyPacket():
+			at.kind = fromMovedData
+		case r.RefID != 0:
+			at.kind = fromReleased
+		default:
+			return
+		}
+		out = append(out, at)
+	}
 	for i, f := range s.frames {
 		for n := range f.Regs {
-			if f.Regs[n].Type.isAnyPacket() {
-				out = append(out, place{i, n, false})
-			}
+			add(&f.Regs[n], place{frame: i, n: n})
 		}
 		for n := range f.Stack {
-			if f.Stack[n].isSpilled() && f.Stack[n].Type.isAnyPacket() {
-				out = append(out, place{i, n, true})
+			if f.Stack[n].isSpilled() {
+				add(&f.Stack[n].reg, place{frame: i, n: n, slot: true})
 			}
 		}
 	}
 	return out
 }
 
-// moved notes the packet pointers that an instruction made invalid.
-func (t *trail) moved(s *state, i int, was []place) {
-	n := 0
+// lost notes the pointers that an instruction made invalid.
+func (t *trail) lost(s *state, i int, was []place) {
+	moved := false
 	for _, p := range was {
 		if p.frame >= len(s.frames) || p.frame >= len(t.shadow) {
 			continue
 		}
 		f, sh := s.frames[p.frame], &t.shadow[p.frame]
-		switch {
-		case p.slot && p.n < len(f.Stack) && f.Stack[p.n].isSpilled() && f.Stack[p.n].Type == ScalarValue:
-			if old := sh.slots[p.n]; old == nil || old.at != i {
-				sh.slots[p.n] = &node{kind: fromMovedData, at: i, from: [2]*node{old}}
-				n++
+		if p.slot {
+			if p.n < len(f.Stack) && f.Stack[p.n].isSpilled() && f.Stack[p.n].Type == ScalarValue {
+				sh.slots[p.n] = &node{kind: p.kind, at: i, from: [2]*node{sh.slots[p.n]}}
+				moved = moved || p.kind == fromMovedData
 			}
-		case !p.slot && f.Regs[p.n].Type == ScalarValue:
-			if old := sh.regs[p.n]; old == nil || old.at != i {
-				sh.regs[p.n] = &node{kind: fromMovedData, at: i, from: [2]*node{old}}
-				n++
-			}
+			continue
+		}
+		old := sh.regs[p.n]
+		if f.Regs[p.n].Type == ScalarValue && (old == nil || old.at != i) {
+			sh.regs[p.n] = &node{kind: p.kind, at: i, from: [2]*node{old}}
+			moved = moved || p.kind == fromMovedData
 		}
 	}
-	if n > 0 {
+	if moved {
 		t.marks = append(t.marks, mark{i, fromMovedData})
 	}
 }

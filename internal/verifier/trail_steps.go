@@ -23,6 +23,11 @@ func (x *explainer) path() []PathStep {
 		x.chain(n, why, 0)
 	}
 	x.branches(why)
+	for i, insn := range x.t.insns {
+		if s := x.notes[insn]; s != "" {
+			why[i] = s
+		}
+	}
 	for _, m := range x.t.marks {
 		if x.usesPacket() {
 			x.addWhy(why, m.at, "packet pointers became invalid here: "+x.callName(x.t.insns[m.at])+"() may move the packet")
@@ -46,15 +51,10 @@ func (x *explainer) path() []PathStep {
 		}
 		out = append(out, s)
 	}
-	return append(append(out, x.steps...), x.place(x.t.insns[last], "rejected here: "+x.verdict()))
-}
-
-// verdict is the reason in the last step.
-func (x *explainer) verdict() string {
-	if x.r.Message == "" {
-		return string(x.r.Code)
+	if out = append(out, x.steps...); len(out) == 0 {
+		return nil // the place itself says it all
 	}
-	return x.r.Message
+	return append(out, x.place(x.t.insns[last], "rejected here"))
 }
 
 // place makes a step of an instruction.
@@ -125,14 +125,36 @@ func (x *explainer) chain(n *node, why map[int]string, depth int) {
 	if n == nil || n.at < 0 || depth > 6 {
 		return
 	}
-	for _, from := range n.from {
-		if from != nil && (n.kind != fromMemory || depth == 0 && n.ptr.Type.base() != PtrToCtx) && n.kind != fromCall {
+	for _, from := range x.inputs(n, 0) {
+		if (n.kind != fromMemory || depth == 0 && n.ptr.Type.base() != PtrToCtx) && n.kind != fromCall {
 			x.chain(from, why, depth+1)
 		}
 	}
 	if s := x.made(n); s != "" {
 		x.addWhy(why, n.at, s)
 	}
+}
+
+// inputs lists what a value was made of. One expression is one step: what was computed on the way
+// is left out.
+func (x *explainer) inputs(n *node, depth int) []*node {
+	var out []*node
+	for _, from := range n.from {
+		switch {
+		case from == nil:
+		case depth < 8 && from.kind == fromMath && n.kind == fromMath && x.sameLine(from, n):
+			out = append(out, x.inputs(from, depth+1)...)
+		default:
+			out = append(out, from)
+		}
+	}
+	return out
+}
+
+// sameLine says that two values were made in the same source line.
+func (x *explainer) sameLine(a, b *node) bool {
+	la, lb := x.v.lineAt(x.t.insns[a.at]), x.v.lineAt(x.t.insns[b.at])
+	return la != nil && lb != nil && la.Line == lb.Line
 }
 
 func (x *explainer) addWhy(why map[int]string, at int, s string) {
@@ -181,6 +203,8 @@ func (x *explainer) made(n *node) string {
 		if x.insnOf(n).Op == opCall {
 			return "the call of " + x.callName(x.t.insns[n.at]) + "() overwrites R0 to R5"
 		}
+	case fromReleased:
+		return x.callName(x.t.insns[n.at]) + "() gives it up here"
 	case fromMovedData:
 		return "packet pointers became invalid here: " + x.callName(x.t.insns[n.at]) + "() may move the packet"
 	}

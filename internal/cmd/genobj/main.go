@@ -72,6 +72,7 @@ func sourcePatterns() []string {
 	return []string{
 		"caromtest/testdata/*.c",
 		"examples/*/*.c",
+		"docs/rejections/*.c",
 	}
 }
 
