@@ -91,6 +91,9 @@ type VerifyOptions struct {
 	Helpers []Helper
 	// CPUs is how many entries perf event arrays and CPU maps have, 1 when 0.
 	CPUs int
+	// Object is the object file that the spec was read from, nil for none. Its DWARF, which clang
+	// writes with -g, names local variables in explanations of stacks that are too large.
+	Object io.ReaderAt
 	// Log receives the trace that Linux prints at log level 2, nil for none.
 	Log io.Writer
 }
@@ -134,7 +137,7 @@ func NewVerifier(spec *ebpf.CollectionSpec, opts *VerifyOptions) (*Verifier, err
 	}
 	core, err := userspace.NewVerifier(spec, userspace.VerifyOptions{
 		KernelTypes: opts.KernelTypes, Kconfig: opts.Kconfig, Helpers: opts.Helpers,
-		Profile: &profile, Log: opts.Log, CPUs: opts.CPUs,
+		Profile: &profile, Log: opts.Log, CPUs: opts.CPUs, Object: opts.Object,
 	})
 	if err != nil {
 		return nil, err

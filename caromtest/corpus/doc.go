@@ -67,6 +67,9 @@ func want(ret uint32, do ...caromtest.Op) caromtest.Step {
 	return caromtest.Step{Do: do, Want: &caromtest.Want{Return: ret}}
 }
 
+// anything is a step whose result the engines must agree about.
+func anything() caromtest.Step { return caromtest.Step{Want: &caromtest.Want{AnyReturn: true}} }
+
 // prog is a step that runs a named program.
 func prog(name string, ret uint32, do ...caromtest.Op) caromtest.Step {
 	s := want(ret, do...)

@@ -20,6 +20,8 @@ func Programs(testdata string) []ct.Case {
 		progArrayInit(o),
 		o.one("verifier_sock", "packet_main", want(0x45), want(7, fill("target")...)),
 		suite(o),
+		ct.Case{Name: "frames that fit", Object: o.path("line_buffers"), Load: []string{"narrow"}},
+		o.one("many headers", "many_headers", want(2)), o.one("many loops", "many_loops", anything()), o.one("many calls", "many_calls", anything()),
 	}
 	cases = append(cases, dissector(o)...)
 	return append(cases, channels(o)...)

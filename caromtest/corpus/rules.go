@@ -171,6 +171,10 @@ func Refusals(testdata string) []ct.Case {
 		c.Skip = map[string]string{interpreter: partTwo}
 		return c
 	}
+	loading := func(c ct.Case, program string) ct.Case {
+		c.Load = []string{program}
+		return c
+	}
 	everywhere := func(object string, errno ct.Errno) ct.Case {
 		return ct.Case{Name: object, Object: o.path(object), Refused: &ct.Refusal{Errno: errno}}
 	}
@@ -190,6 +194,7 @@ func Refusals(testdata string) []ct.Case {
 		verified("ref_leak", ct.EINVAL, "tail_call would lead to reference leak"),
 		verified("stack_256", ct.EACCES,
 			"tail_calls are not allowed when call stack of previous frames is 256 bytes. Too large"),
+		loading(verified("line_buffers", ct.EACCES, "combined stack size of 2 calls is 704. Too large"), "wide"),
 		verified("packet_sub", ct.EACCES, "R6 invalid mem access 'scalar'"),
 		verified("result_unknown", ct.EINVAL,
 			"math between map_value pointer and register with unbounded min value is not allowed"),

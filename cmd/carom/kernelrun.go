@@ -37,7 +37,7 @@ func (f *runFlags) checkEngine() error {
 		given bool
 		flag  string
 	}{
-		{f.trace, "--trace"}, {f.clock != "real", "--clock"}, {f.seed != 0, "--seed"}, {f.budget != 0, "--budget"},
+		{f.noVerify, "--no-verify"}, {f.trace, "--trace"}, {f.clock != "real", "--clock"}, {f.seed != 0, "--seed"}, {f.budget != 0, "--budget"},
 	} {
 		if b.given {
 			return usagef("%s is for user space, the kernel has nothing like it; leave it out or use --engine interp", b.flag)

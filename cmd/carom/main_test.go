@@ -367,11 +367,11 @@ func TestInterrupted(t *testing.T) {
 }
 
 func TestFault(t *testing.T) {
-	code, out, errOut := cli(t, "", "run", testdata+"u8_key.o", "--pcap", traffic)
-	if code != exitFailed || strings.Count(errOut, "\n") != 1 {
+	code, out, errOut := cli(t, "", "run", testdata+"u8_key.o", "--pcap", traffic, "--no-verify")
+	if code != exitFailed || strings.Count(errOut, "\n") != 2 {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
-	for _, want := range []string{"entry", "insn 6", "call bpf_map_lookup_elem#1", "u8_key.c:17", "read of 4 bytes", "key_size"} {
+	for _, want := range []string{"not verified", "the interpreter", "entry", "insn 6", "call bpf_map_lookup_elem#1", "u8_key.c:17", "read of 4 bytes", "key_size"} {
 		if !strings.Contains(errOut, want) {
 			t.Errorf("%q is missing in %s", want, errOut)
 		}

@@ -19,20 +19,27 @@ const maxObject = 256 << 20
 
 // readObject reads and parses an object file.
 func readObject(path string) (*ebpf.CollectionSpec, error) {
+	spec, _, err := readObjectFile(path)
+	return spec, err
+}
+
+// readObjectFile is readObject, with the bytes of the file.
+func readObjectFile(path string) (*ebpf.CollectionSpec, []byte, error) {
 	st, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, fileError(path, err, "give the .o file that clang -target bpf -c wrote")
+		return nil, nil, fileError(path, err, "give the .o file that clang -target bpf -c wrote")
 	case st.IsDir():
-		return nil, fmt.Errorf("%s: it is a directory; give an object file in it", path)
+		return nil, nil, fmt.Errorf("%s: it is a directory; give an object file in it", path)
 	case st.Size() > maxObject:
-		return nil, fmt.Errorf("%s: it has %d bytes, objects may have %d; strip it", path, st.Size(), maxObject)
+		return nil, nil, fmt.Errorf("%s: it has %d bytes, objects may have %d; strip it", path, st.Size(), maxObject)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fileError(path, err, "check the file")
+		return nil, nil, fileError(path, err, "check the file")
 	}
-	return load.Object(filepath.Base(path), data)
+	spec, err := load.Object(filepath.Base(path), data)
+	return spec, data, err
 }
 
 // fileError names the file once and says what to do.

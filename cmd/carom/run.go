@@ -140,6 +140,7 @@ func (f *runFlags) check() error {
 // session is one carom run.
 type session struct {
 	flags   *runFlags
+	errOut  io.Writer
 	coll    *carom.Collection
 	entry   *carom.Program
 	source  source
@@ -186,7 +187,7 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 	if f.noVerify {
 		fmt.Fprintln(errOut, "carom: programs are not verified: the interpreter runs them and checks every access")
 	}
-	s := &session{flags: f, printed: &counter{w: out}, progress: newProgress(errOut)}
+	s := &session{flags: f, errOut: errOut, printed: &counter{w: out}, progress: newProgress(errOut)}
 	s.out = bufio.NewWriterSize(s.printed, 64<<10)
 	defer s.cleanUp()
 	var context []byte
@@ -270,6 +271,7 @@ func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, se
 		return loadError(err)
 	}
 	s.coll, s.entry = coll, coll.Programs[entry]
+	tellUnverified(s.errOut, coll)
 	if err := applySlots(coll, slots); err != nil {
 		return loadError(err)
 	}

@@ -119,7 +119,7 @@ func verifyObjects(out io.Writer, paths []string, f *verifyFlags) error {
 	var all []verified
 	found := false
 	for _, path := range paths {
-		spec, err := readObject(path)
+		spec, data, err := readObjectFile(path)
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func verifyObjects(out io.Writer, paths []string, f *verifyFlags) error {
 			names = []string{f.program}
 		}
 		found = true
-		rows, err := verifyObject(spec, filepath.Base(path), names, f)
+		rows, err := verifyObject(spec, data, filepath.Base(path), names, f)
 		if err != nil {
 			return fmt.Errorf("%s: %w", filepath.Base(path), loadError(err))
 		}
@@ -147,10 +147,10 @@ func verifyObjects(out io.Writer, paths []string, f *verifyFlags) error {
 }
 
 // verifyObject verifies programs of one object on every kernel.
-func verifyObject(spec *ebpf.CollectionSpec, object string, names []string, f *verifyFlags) ([]verified, error) {
+func verifyObject(spec *ebpf.CollectionSpec, data []byte, object string, names []string, f *verifyFlags) ([]verified, error) {
 	var rows []verified
 	for _, kernel := range f.kernels {
-		opts := &carom.VerifyOptions{Kernel: kernel}
+		opts := &carom.VerifyOptions{Kernel: kernel, Object: bytes.NewReader(data)}
 		var log bytes.Buffer
 		if f.log {
 			opts.Log = &log

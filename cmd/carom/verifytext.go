@@ -78,11 +78,7 @@ func writeVerified(out io.Writer, all []verified, f *verifyFlags) error {
 	} else {
 		writeStats(&b, all)
 	}
-	for i := range all {
-		if all[i].Verdict != verdictAccepted {
-			all[i].writeReason(&b, len(f.kernels) > 1)
-		}
-	}
+	writeReasons(&b, all, len(f.kernels) > 1)
 	writeEvidence(&b, f.kernels)
 	_, err := io.WriteString(out, b.String())
 	return err
@@ -136,12 +132,34 @@ func writeKernels(b *strings.Builder, all []verified, kernels []string) {
 	_ = t.write(b) // to memory
 }
 
-// writeReason explains why a program is not accepted.
-func (r *verified) writeReason(b *strings.Builder, withKernel bool) {
-	title := r.Object + ": " + r.Program
-	if withKernel {
-		title += " on Linux " + r.Kernel
+// writeReasons explains why programs are not accepted, once where several kernels give the same
+// reason.
+func writeReasons(b *strings.Builder, all []verified, withKernel bool) {
+	type key struct{ object, program, message, verdict string }
+	kernels := map[key][]string{}
+	keyOf := func(r *verified) key { return key{r.Object, r.Program, r.Reason.Message, r.Verdict} }
+	for i := range all {
+		if r := &all[i]; r.Reason != nil {
+			kernels[keyOf(r)] = append(kernels[keyOf(r)], r.Kernel)
+		}
 	}
+	for i := range all {
+		r := &all[i]
+		if r.Reason == nil || len(kernels[keyOf(r)]) == 0 {
+			continue
+		}
+		where := ""
+		if withKernel {
+			where = " on Linux " + strings.Join(kernels[keyOf(r)], ", ")
+		}
+		delete(kernels, keyOf(r))
+		r.writeReason(b, where)
+	}
+}
+
+// writeReason explains why a program is not accepted. where names kernels, if there are several.
+func (r *verified) writeReason(b *strings.Builder, where string) {
+	title := r.Object + ": " + r.Program + where
 	why := r.Reason
 	title += ": " + r.Verdict
 	if why.Errno != "" {
@@ -243,23 +261,18 @@ func (e rejectedError) Error() string {
 	if e.err.Source != "" {
 		s += "; source: " + strings.TrimSuffix(e.err.Source, ";")
 	}
-	if e.err.Suggestion != "" {
-		s += "; " + strings.TrimSuffix(e.err.Suggestion, ".")
-	}
 	return s + "; carom verify explains it, --no-verify runs it all the same"
 }
 
 func (e rejectedError) Unwrap() error { return e.err }
 
-// notVerified names the programs that were loaded unverified because they need rules that the
+// tellUnverified says which programs were loaded unverified because they need rules that the
 // verifier does not have.
-func notVerified(coll *carom.Collection) []string {
-	var names []string
+func tellUnverified(w io.Writer, coll *carom.Collection) {
 	for _, name := range coll.Names() {
 		var why *carom.VerifierError
 		if errors.As(coll.Programs[name].Unverified(), &why) {
-			names = append(names, name)
+			fmt.Fprintf(w, "carom: %s is not verified: %s; the interpreter checks every access\n", name, why.Reason.Message)
 		}
 	}
-	return names
 }

@@ -23,6 +23,7 @@ type VerifyOptions struct {
 	Profile     *linux.Profile    // nil for the reference
 	Log         io.Writer         // nil for none
 	CPUs        int               // of per-CPU maps whose size depends on it; 0 for 1
+	Object      io.ReaderAt       // the object file, for names of local variables; nil for none
 }
 
 // Verifier verifies the programs of one collection spec. It is not safe for concurrent use.
@@ -31,6 +32,7 @@ type Verifier struct {
 	opts    VerifyOptions
 	env     *load.Env
 	kconfig *load.Kconfig
+	locals  map[string][]verifier.Variable
 	maps    map[string]*verifier.Map
 }
 
@@ -49,6 +51,10 @@ func NewVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions) (*Verifier, erro
 // newVerifier is NewVerifier for a loader that has checked the spec and knows what it refers to.
 func newVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions, kconfig *load.Kconfig, types []*btf.Spec) (*Verifier, error) {
 	v := &Verifier{spec: spec, opts: opts, kconfig: kconfig, maps: map[string]*verifier.Map{}}
+	if opts.Object != nil {
+		// Without them explanations name functions only.
+		v.locals, _ = verifier.ReadLocals(opts.Object)
+	}
 	for i, name := range slices.Sorted(gomaps.Keys(spec.Maps)) {
 		if err := v.addMap(name); err != nil {
 			return nil, err
@@ -153,7 +159,7 @@ func (v *Verifier) Program(name string) (*verifier.Program, error) {
 	p := &verifier.Program{
 		Name: spec.Name, Type: spec.Type, AttachType: spec.AttachType, Flags: spec.Flags,
 		GPL: gplCompatible(spec.License), Insns: low.Insns, Kfuncs: map[int32]string{},
-		AttachTo: attachTarget(spec), Helper: v.custom(),
+		AttachTo: attachTarget(spec), Helper: v.custom(), Locals: v.locals,
 	}
 	for i, k := range low.Kfuncs {
 		p.Kfuncs[int32(i)] = k
