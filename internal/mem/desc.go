@@ -34,6 +34,7 @@ const (
 	ProgEntry = 0  // u64, native entry point, 0 without native code
 	ProgIndex = 8  // u32, index for Table.Object
 	ProgFlags = 12 // u32
+	ProgID    = 16 // u64, id of the program
 )
 
 // ErrTooMany says that a Table is full.

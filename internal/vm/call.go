@@ -96,6 +96,13 @@ func (k *Call) Invoke(fn uint64, args ...uint64) (r0 uint64, ok bool) {
 		return 0, false
 	}
 	saved, base := *k, c.base
+	if c.inNative {
+		if r0, ok = c.invokeFromNative(p, k.pc, insn, args); ok {
+			*k = saved
+			c.depth = int((k.CPU.word(ThreadR10) - c.stack.Base) / frameStride)
+		}
+		return r0, ok
+	}
 	if c.depth+1-c.base >= linux.MaxFrames || c.depth+1 > maxDepth {
 		c.fault(p, k.pc, ErrCallDepth, "the call stack of %d frames is too deep", c.depth+2-c.base)
 		return 0, false

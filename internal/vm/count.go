@@ -18,7 +18,16 @@ const (
 	slotEmpty  = 8  // u64
 	slotLimit  = 16 // u64
 	slotTarget = 24 // u64, id of the program that slotTaken counts
-	slotSize   = 32
+	slotSize   = 1 << CounterShift
+)
+
+// What native code needs of that to count hops.
+const (
+	CounterSlots  = edgeSlots // offset of the entry of slot 0
+	CounterShift  = 5         // log2 of the size of an entry
+	CounterSize   = slotSize
+	CounterTaken  = slotTaken
+	CounterTarget = slotTarget
 )
 
 // edgeTable is the counters of one site and one map. A site that is reached with several maps
@@ -79,6 +88,51 @@ func (c *CPU) edgesOf(st *state, siteNo int, mapPtr uint64) *edgeTable {
 	return e
 }
 
+// sitesMax is how many bytes the table of counters by program index takes. Most of it is never
+// touched.
+const sitesMax = 8 * mem.MaxDescs
+
+// showCounters lets native code find the counters of a site, which it looks for by program index,
+// then by site. A site that was reached with several maps is not shown: it always leaves.
+func (c *CPU) showCounters(st *state, siteNo int) {
+	e := st.edges[siteNo]
+	if c.counters == 0 || e == nil {
+		return
+	}
+	if st.native == 0 {
+		addr, err := c.pool.Alloc(8 * uint64(len(st.edges)))
+		if err != nil {
+			return
+		}
+		st.native = addr
+		mem.Store64(c.counters+8*uint64(st.prog.index), addr)
+	}
+	shown := e.base
+	if e.next != nil {
+		shown = 0
+	}
+	mem.Store64(st.native+8*uint64(siteNo), shown)
+}
+
+// shareCounters switches counting in native code.
+func (c *CPU) shareCounters() {
+	if c.thread == 0 {
+		return
+	}
+	if c.counters == 0 && c.counting {
+		addr, err := c.pool.Alloc(sitesMax)
+		if err != nil {
+			return
+		}
+		c.counters = addr
+	}
+	shown := uint64(0)
+	if c.counting {
+		shown = c.counters
+	}
+	c.setWord(ThreadSites, shown)
+}
+
 // countHop counts a tail call that was taken and returns the address of the counter.
 func (c *CPU) countHop(st *state, siteNo int, mapPtr uint64, index uint32, target *Program) uint64 {
 	e := c.edgesOf(st, siteNo, mapPtr)
@@ -137,6 +191,9 @@ func (c *CPU) counterMemory(n uint32) (uint64, error) {
 // forget keeps the counts of a released program and takes its counters back.
 func (c *CPU) forget(st *state) {
 	st.addEdges(c.gone)
+	if st.native != 0 {
+		mem.Store64(c.counters+8*uint64(st.prog.index), 0)
+	}
 	for _, e := range st.edges {
 		for ; e != nil; e = e.next {
 			clear(mem.Bytes(e.base, edgeSlots+uint64(e.slots)*slotSize))

@@ -18,6 +18,9 @@ const (
 	// for each of its 34 programs.
 	maxDepth = (linux.MaxTailCalls+1)*(linux.MaxFrames-1) + 1
 
+	// FrameStride is how far the frames of two functions are apart that call each other, in bytes.
+	FrameStride = frameStride
+
 	// PacketHeadroom is the room before the packet in bytes, for headers that a program adds.
 	PacketHeadroom = linux.XDPHeadroom
 	// PacketMax is the largest packet in bytes.
@@ -98,6 +101,12 @@ type CPU struct {
 	rng          *rand.PCG
 
 	scratchNext uint64
+
+	// Native code.
+	thread       uint64 // address of the thread block, 0 without native code
+	threadRegion *mem.Region
+	inNative     bool   // the budgets are in the thread block
+	counters     uint64 // table of counters by program index for native code, 0 before the first use
 }
 
 type frame struct {
@@ -156,10 +165,11 @@ func (w *window) room(addr uint64) uint64 {
 // state is what one virtual CPU knows about one program: for each instruction the window of its
 // last access, and for each tail-call site its counters.
 type state struct {
-	prog  *Program
-	sites []site
-	edges []*edgeTable // by tail-call site
-	hops  []hop        // by tail-call site
+	prog   *Program
+	sites  []site
+	edges  []*edgeTable // by tail-call site
+	hops   []hop        // by tail-call site
+	native uint64       // addresses of counters by tail-call site for native code, 0 before the first
 }
 
 // hop is the last tail call that a site made: as long as map, index and slot are the same, so is
@@ -242,6 +252,12 @@ func (m *Machine) NewCPU(id int) (*CPU, error) {
 	c.reader = m.Epochs.NewReader()
 	c.call.CPU = c
 	c.ctxAddr = c.ctx.Base
+	if m.HasNative() {
+		if err := c.newThread(); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("virtual CPU %d: %w", id, err)
+		}
+	}
 	return c, nil
 }
 
@@ -259,7 +275,7 @@ func (c *CPU) Close() {
 }
 
 func (c *CPU) free() {
-	for _, r := range []*mem.Region{c.stack, c.packet, c.ctx, c.scratch} {
+	for _, r := range []*mem.Region{c.stack, c.packet, c.ctx, c.scratch, c.threadRegion} {
 		if r != nil {
 			r.Free()
 		}
@@ -291,6 +307,7 @@ func (c *CPU) SetCounting(on bool) {
 		return
 	}
 	c.counting = on
+	c.shareCounters()
 	for _, s := range c.states {
 		if s != nil {
 			clear(s.hops) // they know where to count

@@ -33,6 +33,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 	for {
 		in := &ops[pc]
 		pc++
+	stepped:
 		switch in.code {
 		case opAdd64I:
 			r[in.dst&15] += in.imm
@@ -616,6 +617,10 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 		case opBadJump:
 			c.fault(prog, int(in.imm), ErrBadJump, "the target is not an instruction of this program")
 			goto stop
+		case opStep:
+			c.step(prog, pc-1, r)
+			in = &ops[len(ops)/2+pc-1]
+			goto stepped
 		}
 		continue
 

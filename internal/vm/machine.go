@@ -25,6 +25,7 @@ type Machine struct {
 	Progs    *mem.Table // objects are *Program
 	Contexts *linux.Contexts
 
+	stub       *mem.Exec // entry of programs without native code, nil when nothing is native
 	lastProgID atomic.Uint32
 	lastMapID  atomic.Uint32
 }
@@ -58,4 +59,7 @@ func NewMachineIn(space *mem.Space) (*Machine, error) {
 func (m *Machine) NextMapID() uint32 { return m.lastMapID.Add(1) }
 
 // Close releases the address space. Nothing of the machine may be used any more.
-func (m *Machine) Close() { m.Space.Close() }
+func (m *Machine) Close() {
+	m.stub.Free()
+	m.Space.Close()
+}

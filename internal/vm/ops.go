@@ -168,4 +168,5 @@ const (
 	opBad
 	opEnd
 	opBadJump
+	opStep // see step.go
 )

@@ -66,6 +66,7 @@ type Program struct {
 	ID   uint32
 	Desc uint64 // address of the program's descriptor
 
+	native   *Native
 	machine  *Machine
 	released atomic.Bool
 	index    uint32
@@ -90,6 +91,10 @@ func (m *Machine) NewProgram(code *Code) (*Program, error) {
 	p.Desc, p.index = desc, index
 	p.ID = m.lastProgID.Add(1)
 	mem.Store32(desc+mem.ProgIndex, index)
+	mem.Store64(desc+mem.ProgID, uint64(p.ID))
+	if m.stub != nil {
+		mem.Store64(desc+mem.ProgEntry, m.stub.Base)
+	}
 	for insn, v := range code.Wide {
 		p.ops[insn].imm = v
 	}
@@ -106,7 +111,12 @@ func (p *Program) Release() {
 	if p.released.Swap(true) {
 		return
 	}
-	p.machine.Epochs.Retire(func() { p.machine.Progs.Remove(p.index) })
+	p.machine.Epochs.Retire(func() {
+		p.machine.Progs.Remove(p.index)
+		if p.native != nil {
+			p.native.Code.Free()
+		}
+	})
 }
 
 // TailCallSites returns the instructions that make tail calls.

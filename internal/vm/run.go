@@ -64,7 +64,12 @@ func (c *CPU) Run(p *Program, r1, r2 uint64, limits Limits, res *Result) error {
 	if !c.refuel(p, 0) {
 		return c.err
 	}
-	r0 := c.exec(p, 0, r1, r2, 0)
+	var r0 uint64
+	if c.canRunNative(p) {
+		r0 = c.runNative(p, r1, r2)
+	} else {
+		r0 = c.exec(p, 0, r1, r2, 0)
+	}
 	if c.stop == running && len(c.records) > 0 {
 		c.fault(p, 0, ErrLeak, "the program ended with %d ring buffer record(s) or lock(s) held; release each on every path", len(c.records))
 	}
@@ -148,6 +153,9 @@ func (c *CPU) MovePacket(meta, data, end uint64) {
 		c.pktW = window{}
 	case c.pktW.n != c.pkt.n:
 		c.pktW = c.pkt
+	}
+	if c.thread != 0 {
+		c.publishPacket()
 	}
 }
 
