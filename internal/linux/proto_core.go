@@ -12,7 +12,7 @@ func coreProtos() []Proto {
 		{ID: FuncInodeStorageDelete, Symbol: "bpf_inode_storage_delete", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgPtrToBTFIDOrNull}, ArgBTF: [5]string{1: "inode"}},
 		// kernel/bpf/bpf_iter.c
 		{ID: FuncForEachMapElem, Symbol: "bpf_for_each_map_elem", Ret: RetInteger, Args: args{ArgConstMapPtr, ArgPtrToFunc, ArgPtrToStackOrNull, ArgAnything}},
-		{ID: FuncLoop, Symbol: "bpf_loop", Ret: RetInteger, Args: args{ArgScalar, ArgPtrToFunc, ArgPtrToStackOrNull, ArgAnything}},
+		{ID: FuncLoop, Symbol: "bpf_loop", Ret: RetInteger, Args: args{ArgAnything, ArgPtrToFunc, ArgPtrToStackOrNull, ArgAnything}},
 		// kernel/bpf/bpf_lsm.c
 		{ID: FuncBprmOptsSet, Symbol: "bpf_bprm_opts_set", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgAnything}, ArgBTF: [5]string{0: "linux_binprm"}},
 		{ID: FuncIMAInodeHash, Symbol: "bpf_ima_inode_hash", Ret: RetInteger, Args: args{ArgPtrToBTFID, ArgPtrToUninitMem, ArgConstSize}, ArgBTF: [5]string{0: "inode"}, MightSleep: true, Allowed: AllowedIMA},

@@ -206,7 +206,7 @@ func (v *Verifier) Verify(name string) (*verifier.Verdict, error) {
 }
 
 func (v *Verifier) verify(p *verifier.Program) (*verifier.Verdict, error) {
-	return verifier.Verify(p, &verifier.Options{Profile: v.opts.Profile, Log: v.opts.Log})
+	return verifier.Verify(p, &verifier.Options{Profile: v.opts.Profile, CPUs: v.opts.CPUs, Log: v.opts.Log})
 }
 
 // custom finds the prototypes of custom helpers.

@@ -59,23 +59,26 @@ func (v *verifier) setResult(r0 *reg, meta *callMeta) *reject.Error {
 		r0.ID, r0.RefID = id, id
 	}
 	if p.Ret == linux.RetInteger {
-		refineResult(r0, meta)
+		v.refineResult(r0, meta)
 	}
 	return nil
 }
 
 // refineResult narrows the results of helpers that are known to be in a range
 // (do_refine_retval_range).
-func refineResult(r0 *reg, meta *callMeta) {
+func (v *verifier) refineResult(r0 *reg, meta *callMeta) {
 	switch meta.proto.ID {
 	case linux.FuncGetStack, linux.FuncGetTaskStack, linux.FuncProbeReadStr,
 		linux.FuncProbeReadKernelStr, linux.FuncProbeReadUserStr:
 		r0.Smin, r0.Smax = -maxErrno, int64(meta.maxSize)
 		r0.S32min, r0.S32max = -maxErrno, int32(meta.maxSize)
 	case linux.FuncGetSmpProcessorID:
-		const last = linux.MaxCPUs - 1
-		r0.Umin, r0.Umax, r0.Smin, r0.Smax = 0, last, 0, last
-		r0.U32min, r0.U32max, r0.S32min, r0.S32max = 0, last, 0, last
+		last := v.opts.CPUs - 1
+		if last < 0 {
+			last = linux.MaxCPUs - 1
+		}
+		r0.Umin, r0.Umax, r0.Smin, r0.Smax = 0, uint64(last), 0, int64(last)
+		r0.U32min, r0.U32max, r0.S32min, r0.S32max = 0, uint32(last), 0, int32(last)
 	default:
 		return
 	}

@@ -23,16 +23,14 @@ const MaxPending = 8192
 // Options say how a program is verified. The zero value verifies for Linux 6.18, silently.
 type Options struct {
 	Profile *linux.Profile
+	// CPUs is how many there may be, which bounds bpf_get_smp_processor_id; 0 for as many as a
+	// collection may have.
+	CPUs int
 	// Log receives the trace that Linux prints at log level 2, nil for none.
 	Log io.Writer
 	// Contain prunes only where one state's ranges contain the other's, and records every state,
 	// so that the values of a run can be looked up in them. Slow; for tests.
 	Contain Recorder
-}
-
-// Recorder receives the states before each instruction.
-type Recorder interface {
-	State(insn int, frames int, regs *[numRegs]reg)
 }
 
 // Verdict is what is known of a program that was accepted.
@@ -217,7 +215,7 @@ func (v *verifier) explore() *reject.Error {
 		}
 		fromPending = false
 		if v.opts.Contain != nil {
-			v.opts.Contain.State(v.insn, len(v.state.frames), v.state.regs())
+			v.record(v.opts.Contain)
 		}
 		v.aux[v.insn].seen = true
 		prev = v.insn
