@@ -6,20 +6,23 @@ import (
 	"github.com/carom-bpf/carom/internal/verifier/reject"
 )
 
+// CodeRelease is the class of reasons that newer kernels do not give.
+const CodeRelease reject.Code = "kernel-version"
+
 // checkRelease refuses what kernels of the profile do not have yet: program types, map types and
 // instructions.
 func (v *verifier) checkRelease() *reject.Error {
 	p := v.prog
 	if !v.profile.HasProgramType(p.Type) {
 		return &reject.Error{
-			Code: CodeProgram, Errno: linux.EINVAL, Insn: -1, Reg: -1,
+			Code: CodeRelease, Errno: linux.EINVAL, Insn: -1, Reg: -1,
 			Found: "program type " + p.Type.String(), Needed: "a program type that Linux " + v.profile.Version + " has",
 		}
 	}
 	for _, m := range p.Maps {
 		if !v.profile.HasMapType(m.Type) {
 			return &reject.Error{
-				Code: CodeMapUse, Errno: linux.EINVAL, Insn: -1, Reg: -1,
+				Code: CodeRelease, Errno: linux.EINVAL, Insn: -1, Reg: -1,
 				Found:  "map " + m.Name + " of type " + m.Type.String(),
 				Needed: "a map type that Linux " + v.profile.Version + " has",
 			}
@@ -41,7 +44,7 @@ func (v *verifier) checkRelease() *reject.Error {
 // says of it as unknown.
 func (v *verifier) checkInsnRelease(at int, in isa.Insn) *reject.Error {
 	refuse := func(since, format string, args ...any) *reject.Error {
-		e := reject.At(at, CodeReserved, linux.EINVAL, format, args...)
+		e := reject.At(at, CodeRelease, linux.EINVAL, format, args...)
 		e.Found, e.Needed = "an instruction of Linux "+since, "instructions that Linux "+v.profile.Version+" has"
 		return e
 	}
