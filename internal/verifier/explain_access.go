@@ -296,11 +296,22 @@ const unlimited = 1 << 20
 
 // limitIndex says how to limit an index into an array.
 func limitIndex(index string, elements int64) string {
+	if elements < 1 {
+		return fmt.Sprintf("Limit it before it is used: if (%s >= N) return 0; with N as many as there are elements.", index)
+	}
 	s := fmt.Sprintf("Limit it before it is used: if (%s >= %d) return 0;", index, elements)
 	if elements > 1 && elements&(elements-1) == 0 {
 		s += fmt.Sprintf(" or %s &= %d;", index, elements-1)
 	}
 	return s
+}
+
+// bytesText counts bytes.
+func bytesText(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // byteRange names bytes: byte 12, or bytes 12 to 13.
@@ -339,7 +350,9 @@ func (x *explainer) element(n *node) uint64 {
 	}
 	switch in.Op & 0xf0 {
 	case isa.LSH:
-		return 1 << (in.Imm & 31)
+		if in.Imm > 0 && in.Imm < 30 {
+			return 1 << in.Imm
+		}
 	case isa.MUL:
 		return uint64(max(in.Imm, 1))
 	}
@@ -484,8 +497,8 @@ func (x *explainer) context() explanation {
 			}
 		}
 		return explanation{
-			fmt.Sprintf("The field %s of %s (%d bytes at offset %d) cannot be %s with %d bytes at offset %d.",
-				f.Name, name, f.Size, f.Off, verb, size, off),
+			fmt.Sprintf("The field %s of %s (%d bytes at offset %d) cannot be %s in an access of %s at offset %d.",
+				f.Name, name, f.Size, f.Off, verb, bytesText(size), off),
 			"Access the whole field with its own type; the compiler may have merged or split accesses, which volatile prevents.",
 		}
 	}

@@ -243,7 +243,7 @@ func (x *explainer) globalArgument(r *reg) explanation {
 func (x *explainer) mapUse() explanation {
 	in := x.v.insns[x.r.Insn]
 	if in.Op != opCall {
-		return explanation{x.mapAlone(), ""}
+		return x.mapAlone()
 	}
 	var m *Map
 	if x.t != nil {
@@ -302,12 +302,24 @@ func (x *explainer) takenMaps(id uint32) []string {
 	return types
 }
 
-// mapAlone explains a map that the program may not use at all.
-func (x *explainer) mapAlone() string {
-	if m := x.v.mapOf(x.v.insns[x.r.Insn]); m != nil {
-		return fmt.Sprintf("Programs of type %s cannot use map %s of type %s like this.", x.v.prog.Type, mapName(m), m.Type)
+// mapAlone explains a map that the program may not use at all, or not like this.
+func (x *explainer) mapAlone() explanation {
+	in := x.v.insns[x.r.Insn]
+	m := x.v.mapOf(in)
+	if m == nil {
+		return explanation{}
 	}
-	return ""
+	if in.Src == isa.PseudoMapValue || in.Src == isa.PseudoMapIdxValue {
+		return explanation{
+			fmt.Sprintf("The program points straight into the values of map %s, which only works for arrays with one entry, inside of its %d bytes.",
+				mapName(m), m.ValueSize),
+			"Look the value up with bpf_map_lookup_elem.",
+		}
+	}
+	return explanation{
+		fmt.Sprintf("Programs of type %s cannot use map %s of type %s like this.", x.v.prog.Type, mapName(m), m.Type),
+		"Use a map of another type, or without the special fields that the reason names.",
+	}
 }
 
 func (x *explainer) tailCall() explanation {
@@ -416,7 +428,8 @@ func (x *explainer) result() explanation {
 		found += ", " + name
 	}
 	e := explanation{
-		what: fmt.Sprintf("The return value may be %s; a program of type %s must return %d to %d.", found, x.v.prog.Type, rule.Min, rule.Max),
+		what: fmt.Sprintf("The return value may be %s; a program of type %s must return %d %s %d.",
+			found, x.v.prog.Type, rule.Min, between(rule), rule.Max),
 		todo: "Return constants, or compare the value before it is returned.",
 	}
 	if rule.Min == rule.Max {
@@ -426,6 +439,14 @@ func (x *explainer) result() explanation {
 		e.todo += " Values: " + names + "."
 	}
 	return e
+}
+
+// between is the word between the limits of a rule.
+func between(r linux.ReturnRule) string {
+	if r.Max == r.Min+1 {
+		return "or"
+	}
+	return "to"
 }
 
 func (x *explainer) funcInfo() explanation {

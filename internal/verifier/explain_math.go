@@ -30,7 +30,7 @@ func (x *explainer) pointerMath() explanation {
 		ptr, n = src, x.node(int(in.Src))
 	}
 	what := upper(x.value(n, int(in.Dst)))
-	if !strings.Contains(what, kindPhrase(&ptr)) {
+	if !strings.Contains(strings.ToLower(what), kindPhrase(&ptr)) {
 		what += " (" + kindPhrase(&ptr) + ")"
 	}
 	switch {
@@ -75,7 +75,9 @@ func (x *explainer) unbounded() explanation {
 	code, name := x.number(n)
 	limit := "N"
 	if ptr.Map != nil && n != nil {
-		limit = fmt.Sprint(max(int64(ptr.Map.ValueSize)-int64(ptr.Off), 0) / int64(x.element(n)))
+		if e := max(int64(ptr.Map.ValueSize)-int64(ptr.Off), 0) / int64(x.element(n)); e > 0 {
+			limit = fmt.Sprint(e)
+		}
 	}
 	if num.Var.IsConst() {
 		return explanation{

@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/carom-bpf/carom/internal/isa"
 )
@@ -46,7 +45,7 @@ func (x *explainer) path() []PathStep {
 	var out []PathStep
 	for _, i := range at {
 		s := x.place(x.t.insns[i], why[i])
-		if n := len(out); n > 0 && s.Line > 0 && out[n-1].Line == s.Line && out[n-1].Why == s.Why {
+		if n := len(out); n > 0 && out[n-1].Insn == s.Insn && out[n-1].Why == s.Why {
 			continue
 		}
 		out = append(out, s)
@@ -219,12 +218,7 @@ func (x *explainer) computed(n *node, in isa.Insn, dst string) string {
 	if n.val.Var.IsConst() {
 		return fmt.Sprintf("%s = %s at offset %d", dst, kindPhrase(&n.val), int64(n.val.Off)+int64(n.val.Var.Value))
 	}
-	vary := n.val
-	s := rangeText(&vary)
-	if n.val.Umax == math.MaxUint64 {
-		s = "any value"
-	}
-	return fmt.Sprintf("%s = %s plus a variable offset (%s)", dst, kindPhrase(&n.val), s)
+	return fmt.Sprintf("%s = %s plus a variable offset (%s)", dst, kindPhrase(&n.val), rangeText(&n.val))
 }
 
 // branches notes the last conditional jumps of the path.
