@@ -134,29 +134,45 @@ func (e *LoadError) Unwrap() error { return e.Err }
 // other's programs into PROG_ARRAYs, as in one kernel.
 var host = sync.OnceValues(userspace.NewHost)
 
-// Auto is the best engine for this system and collection.
-var Auto Engine = autoEngine{}
+// Auto is the best engine for this system and collection: programs that the verifier has accepted
+// run as machine code where the system is one of those that JIT knows, and all others in the
+// interpreter. Chains may be mixed.
+var Auto Engine = userEngine{userspace.NativeAuto}
 
 // Interpreter checks every memory access while a program runs. It works on every system.
-var Interpreter Engine = autoEngine{}
+var Interpreter Engine = userEngine{userspace.NativeNever}
 
-// autoEngine stands for the engine that NewCollection makes with the options at hand.
-type autoEngine struct{}
+// JIT compiles programs that the verifier has accepted to machine code. Programs that are not
+// verified, or that use what the compiler does not know, run in the interpreter; see
+// Program.Jited. On systems other than Linux on amd64, loading fails with ErrUnsupported.
+var JIT Engine = userEngine{userspace.NativeAlways}
 
-func (autoEngine) Name() string { return userspace.InterpreterName }
+// userEngine stands for the engine that NewCollection makes with the options at hand.
+type userEngine struct{ native userspace.NativeMode }
 
-func (autoEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (engine.Collection, error) {
-	return loadUserspace(spec, &Options{}, opts)
+func (e userEngine) Name() string {
+	if e.native == userspace.NativeAlways {
+		return userspace.JITName
+	}
+	return userspace.InterpreterName
+}
+
+func (e userEngine) Load(spec *ebpf.CollectionSpec, opts *engine.Options) (engine.Collection, error) {
+	return loadUserspace(spec, &Options{Engine: e}, opts)
 }
 
 func loadUserspace(spec *ebpf.CollectionSpec, o *Options, eo *engine.Options) (engine.Collection, error) {
+	native := userspace.NativeAuto
+	if e, ok := o.Engine.(userEngine); ok {
+		native = e.native
+	}
 	h, err := host()
 	if err != nil {
 		return nil, err
 	}
 	c, err := h.Engine(userspace.Options{
 		Helpers: o.Helpers, World: o.World, Kconfig: o.Kconfig, Ksyms: o.Ksyms,
-		Budget: o.Budget, StackPattern: o.StackPattern, Verify: o.Verify,
+		Budget: o.Budget, StackPattern: o.StackPattern, Verify: o.Verify, Native: native,
 	}).Load(spec, eo)
 	if err != nil {
 		return nil, rejection(err)
@@ -240,7 +256,7 @@ func loadCore(spec *ebpf.CollectionSpec, opts *Options) (engine.Collection, erro
 			eo.MapReplacements[name] = m.core
 		}
 	}
-	if _, user := opts.Engine.(autoEngine); user || opts.Engine == nil {
+	if _, user := opts.Engine.(userEngine); user || opts.Engine == nil {
 		return loadUserspace(spec, opts, eo)
 	}
 	return opts.Engine.Load(spec, eo)

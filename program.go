@@ -30,6 +30,15 @@ func (p *Program) AttachType() ebpf.AttachType { return p.core.AttachType() }
 // FD is the file descriptor of a program in the kernel, -1 of one in user space.
 func (p *Program) FD() int { return p.core.FD() }
 
+// Jited reports whether the program runs as machine code, JIT's or that of the kernel that runs it.
+// A run whose hops are reported to a sink is interpreted all the same.
+func (p *Program) Jited() bool {
+	if j, ok := p.core.(interface{ Jited() bool }); ok {
+		return j.Jited()
+	}
+	return p.core.FD() >= 0
+}
+
 // RunInput runs the program on the lowest free virtual CPU, waiting for one under ctx, and fills
 // res, which belongs to the caller. ctx also ends a run that takes too long. It does not
 // allocate once res has room for the packet.

@@ -15,9 +15,9 @@ func Run(t *testing.T, cases ...Case) Summary {
 	return RunOn(t, Engines(), cases...)
 }
 
-// Engines are those that Run uses: the interpreter, and the kernel.
+// Engines are those that Run uses: the interpreter, the JIT, and the kernel.
 func Engines() []carom.Engine {
-	return []carom.Engine{carom.Interpreter, kernel.Engine(kernel.Options{})}
+	return []carom.Engine{carom.Interpreter, carom.JIT, kernel.Engine(kernel.Options{})}
 }
 
 // RunOn runs each case as a subtest on the engines given. An engine that is not available is

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/helper"
+	"github.com/carom-bpf/carom/internal/jit"
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/vm"
 	"github.com/carom-bpf/carom/world"
@@ -31,6 +32,8 @@ func NewHost() (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Where that fails, programs are interpreted.
+	_ = jit.Enable(m)
 	return &Host{machine: m, helpers: helper.New(helper.Options{}), pins: map[string]*mapObject{}}, nil
 }
 
@@ -43,6 +46,7 @@ type Options struct {
 	Budget       int64
 	StackPattern *byte
 	Verify       VerifyMode
+	Native       NativeMode
 }
 
 // Engine returns the engine with these options.
@@ -53,7 +57,12 @@ type interpreter struct {
 	opts Options
 }
 
-func (*interpreter) Name() string { return InterpreterName }
+func (e *interpreter) Name() string {
+	if e.opts.Native == NativeAlways {
+		return JITName
+	}
+	return InterpreterName
+}
 
 // LoadPinned returns a user reference to a map that was pinned under path.
 func (h *Host) LoadPinned(path string) (engine.Map, error) {

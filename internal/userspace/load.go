@@ -58,6 +58,9 @@ func (l *loader) load() error {
 	if err := load.Check(l.spec); err != nil {
 		return err
 	}
+	if err := l.checkNative(); err != nil {
+		return err
+	}
 	for _, step := range []func() error{l.makeCPUs, l.makeMaps, l.linkPrograms, l.populate, l.pin} {
 		if err := step(); err != nil {
 			return err
@@ -226,26 +229,29 @@ func (l *loader) linkPrograms() error {
 		if err != nil {
 			return err
 		}
-		unverified, err := l.verify(name)
+		judged, err := l.verify(name)
 		if err != nil {
 			return err
 		}
-		if err := l.addProgram(name, spec, linked, unverified); err != nil {
+		if err := l.addProgram(name, spec, linked, judged); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addProgram makes the program. unverified is why the verifier has not accepted it, nil when it has.
-func (l *loader) addProgram(name string, spec *ebpf.ProgramSpec, linked *load.Linked, unverified error) error {
+// addProgram makes the program.
+func (l *loader) addProgram(name string, spec *ebpf.ProgramSpec, linked *load.Linked, judged *judgment) error {
 	p, err := l.host.machine.NewProgram(linked.Code)
 	if err != nil {
 		return fmt.Errorf("program %s: %w", name, err)
 	}
 	o := &progObject{Program: p, cpus: l.eo.CPUs, owner: ownerOf(spec, linked)}
 	o.Ref()
-	l.coll.progs[name] = &program{obj: o, coll: l.coll, unverified: unverified}
+	l.coll.progs[name] = &program{obj: o, coll: l.coll, unverified: judged.unverified}
+	if err := l.compile(o, judged); err != nil {
+		return err
+	}
 	if err := l.addStorage(o, linked.Maps); err != nil {
 		return fmt.Errorf("program %s: %w", name, err)
 	}

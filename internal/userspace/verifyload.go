@@ -59,14 +59,21 @@ func (v *Verifier) replaced(name string, h *mapHandle) error {
 // verify verifies a program before anything runs. A program that needs rules which the verifier
 // does not have is no error: the interpreter checks it while it runs. Who owns PROG_ARRAYs is
 // checked when programs are bound to them.
-func (l *loader) verify(name string) (unverified, err error) {
+func (l *loader) verify(name string) (*judgment, error) {
 	if l.judge == nil {
-		return ErrVerifySkipped, nil
+		return &judgment{unverified: ErrVerifySkipped}, nil
 	}
-	_, err = l.judge.Verify(name)
+	p, err := l.judge.Program(name)
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := l.judge.verify(p)
 	var rejected *verifier.Error
-	if errors.As(err, &rejected) && rejected.Reason.Code == verifier.CodeUnsupported {
-		return rejected, nil
+	switch {
+	case errors.As(err, &rejected) && rejected.Reason.Code == verifier.CodeUnsupported:
+		return &judgment{unverified: rejected}, nil
+	case err != nil:
+		return nil, err
 	}
-	return nil, err
+	return &judgment{facts: verdict.Facts, maps: p.Maps}, nil
 }

@@ -114,23 +114,33 @@ func (c *CPU) showCounters(st *state, siteNo int) {
 	mem.Store64(st.native+8*uint64(siteNo), shown)
 }
 
-// shareCounters switches counting in native code.
-func (c *CPU) shareCounters() {
+// observe tells native code what becomes of hops: nothing, or they are counted, or every one of
+// them leaves, because a sink wants to see it. The last is counting with a table that stays empty.
+func (c *CPU) observe() {
 	if c.thread == 0 {
 		return
 	}
-	if c.counters == 0 && c.counting {
-		addr, err := c.pool.Alloc(sitesMax)
-		if err != nil {
-			return
-		}
-		c.counters = addr
-	}
 	shown := uint64(0)
-	if c.counting {
-		shown = c.counters
+	switch {
+	case c.sink != nil:
+		shown = c.observed(&c.noCounters)
+	case c.counting:
+		shown = c.observed(&c.counters)
 	}
 	c.setWord(ThreadSites, shown)
+}
+
+// observed makes a table of counters by program index unless it is there.
+func (c *CPU) observed(table *uint64) uint64 {
+	if *table == 0 {
+		addr, err := c.pool.Alloc(sitesMax)
+		if err != nil {
+			c.blind = true // hops are seen in the interpreter
+			return 0
+		}
+		*table = addr
+	}
+	return *table
 }
 
 // countHop counts a tail call that was taken and returns the address of the counter.

@@ -107,6 +107,8 @@ type CPU struct {
 	threadRegion *mem.Region
 	inNative     bool   // the budgets are in the thread block
 	counters     uint64 // table of counters by program index for native code, 0 before the first use
+	noCounters   uint64 // a table like it that stays empty
+	blind        bool   // there is no memory for these tables
 }
 
 type frame struct {
@@ -296,6 +298,7 @@ func (c *CPU) SetSeed(seed uint64) { c.rng.Seed(seed, uint64(c.ID)) }
 // SetSink chooses who is told about hops, misses and printed lines; nil for nobody.
 func (c *CPU) SetSink(s trace.Sink) {
 	c.sink = s
+	c.observe()
 }
 
 // Sink returns the sink of events, nil when there is none.
@@ -307,7 +310,7 @@ func (c *CPU) SetCounting(on bool) {
 		return
 	}
 	c.counting = on
-	c.shareCounters()
+	c.observe()
 	for _, s := range c.states {
 		if s != nil {
 			clear(s.hops) // they know where to count

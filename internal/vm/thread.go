@@ -124,11 +124,10 @@ func (c *CPU) publishPacket() {
 	c.setWord(ThreadPacketMeta, c.meta)
 }
 
-// canRunNative reports whether this run of p can be native. A sink wants to see every hop, which
-// the interpreter shows it.
+// canRunNative reports whether this run of p can be native.
 func (c *CPU) canRunNative(p *Program) bool {
 	n := p.native
-	return n != nil && c.thread != 0 && c.sink == nil && (c.ctxFields != nil || n.Context <= c.ctxSize)
+	return n != nil && c.thread != 0 && !c.blind && (c.ctxFields != nil || n.Context <= c.ctxSize)
 }
 
 // runNative is exec for programs with native code.

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"github.com/carom-bpf/carom/internal/isa"
+	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/mem"
 	"github.com/carom-bpf/carom/trace"
 )
@@ -99,15 +100,18 @@ func (c *CPU) countExit(p *Program, insn int) {
 	st, siteNo := c.stateOf(p.index), p.siteOf(insn)
 	mapPtr, index := c.word(ThreadR0+16), uint32(c.word(ThreadR0+24))
 	target := c.stateOf(mem.Load32(c.word(ThreadDesc) + mem.ProgIndex)).prog
-	c.countHop(st, siteNo, mapPtr, index, target)
-	c.showCounters(st, siteNo)
+	if c.counting {
+		c.countHop(st, siteNo, mapPtr, index, target)
+		c.showCounters(st, siteNo)
+	}
+	if c.sink != nil {
+		c.tailCalls = linux.MaxTailCalls - int(c.word(ThreadBudget)&(1<<BudgetShift-1))
+		c.report(p, insn, mapPtr, index, trace.Taken, target.Name)
+	}
 }
 
 // missExit counts a hop that was not taken, with the first reason in the order of the checks.
 func (c *CPU) missExit(p *Program, insn int) {
-	if !c.counting {
-		return
-	}
 	mapPtr, index := c.word(ThreadR0+16), uint32(c.word(ThreadR0+24))
 	why := trace.Empty
 	switch {
@@ -116,5 +120,11 @@ func (c *CPU) missExit(p *Program, insn int) {
 	case c.word(ThreadBudget)&(1<<BudgetShift-1) == 0:
 		why = trace.Limit
 	}
-	c.countMiss(c.stateOf(p.index), p.siteOf(insn), mapPtr, index, why)
+	if c.counting {
+		c.countMiss(c.stateOf(p.index), p.siteOf(insn), mapPtr, index, why)
+	}
+	if c.sink != nil {
+		c.tailCalls = linux.MaxTailCalls - int(c.word(ThreadBudget)&(1<<BudgetShift-1))
+		c.report(p, insn, mapPtr, index, why, "")
+	}
 }
