@@ -28,7 +28,7 @@ type judge struct {
 	specs   []*ebpf.MapSpec
 	held    []*ebpf.Map
 	fds     []int32
-	progs   map[progsKey]*ebpf.Map // PROG_ARRAY for each kind of program
+	owned   map[progsKey][]*ebpf.Map // maps that each kind of program has for itself
 	types   *btf.Handle
 	typeIDs []btf.TypeID
 	funcs   []*btf.Func
@@ -45,7 +45,7 @@ type progsKey struct {
 
 func newJudge() (*judge, error) {
 	j := &judge{
-		specs: gen.VerifyMaps(), progs: map[progsKey]*ebpf.Map{}, funcs: gen.VerifyFuncs(),
+		specs: gen.VerifyMaps(), owned: map[progsKey][]*ebpf.Map{}, funcs: gen.VerifyFuncs(),
 		log: make([]byte, 1<<18), attr: make([]byte, 152),
 	}
 	for _, s := range j.specs {
@@ -103,26 +103,47 @@ func (j *judge) close() {
 	for _, m := range j.held {
 		m.Close()
 	}
-	for _, m := range j.progs {
-		m.Close()
+	for _, own := range j.owned {
+		for _, m := range own {
+			m.Close()
+		}
 	}
 	if j.types != nil {
 		j.types.Close()
 	}
 }
 
-// progArray is the PROG_ARRAY of a kind of program.
-func (j *judge) progArray(p *gen.VerifyProg) int32 {
+// ownMaps are the maps of a kind of program, in the order of gen.VerifyOwn.
+func (j *judge) ownMaps(p *gen.VerifyProg) []*ebpf.Map {
 	key := progsKey{p.Type, p.Attach, p.Flags}
-	m := j.progs[key]
-	if m == nil {
-		var err error
-		if m, err = ebpf.NewMap(j.specs[gen.VerifyOwn]); err != nil {
-			return -1
-		}
-		j.progs[key] = m
+	if have := j.owned[key]; have != nil {
+		return have
 	}
-	return int32(m.FD())
+	var out []*ebpf.Map
+	for _, at := range gen.VerifyOwn() {
+		m, err := ebpf.NewMap(j.specs[at])
+		if err != nil {
+			m = j.held[at] // the answers will differ, which is seen
+		}
+		out = append(out, m)
+	}
+	j.owned[key] = out
+	return out
+}
+
+// lacks finds out what the kernel was built or booted without.
+func (j *judge) lacks() (f linux.Feature) {
+	for id, feature := range map[int32]linux.Feature{
+		linux.FuncProbeWriteUser: linux.FeatureWriteUser, linux.FuncOverrideReturn: linux.FeatureKprobeOverride,
+	} {
+		p := &gen.VerifyProg{Type: ebpf.Kprobe, License: "GPL", Insns: []isa.Insn{
+			{Op: isa.ClassJMP | isa.CALL, Imm: id}, {Op: isa.ClassJMP | isa.EXIT},
+		}}
+		if strings.Contains(j.ask(p).reason, "cannot use helper") {
+			f |= feature
+		}
+	}
+	return f
 }
 
 func address(v any) uint64 { return uint64(reflect.ValueOf(v).Pointer()) }
@@ -134,7 +155,9 @@ func (j *judge) ask(p *gen.VerifyProg) answer {
 	}
 	code, license := isa.Encode(p.Insns), append([]byte(p.License), 0)
 	fds := append([]int32(nil), j.fds...)
-	fds[gen.VerifyOwn] = j.progArray(p)
+	for i, m := range j.ownMaps(p) {
+		fds[gen.VerifyOwn()[i]] = int32(m.FD())
+	}
 	clear(j.attr)
 	put32 := func(off int, v uint32) { binary.NativeEndian.PutUint32(j.attr[off:], v) }
 	put64 := func(off int, v uint64) { binary.NativeEndian.PutUint64(j.attr[off:], v) }
@@ -159,10 +182,15 @@ func (j *judge) ask(p *gen.VerifyProg) answer {
 		put64(80, address(info))
 		put32(88, uint32(len(p.Funcs)))
 	}
-	j.log[0] = 0
-	start := time.Now()
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, cmdProgLoad, uintptr(address(j.attr)), uintptr(len(j.attr)))
-	took := time.Since(start)
+	var fd uintptr
+	errno := unix.EAGAIN
+	var took time.Duration
+	for errno == unix.EAGAIN { // a signal came, such as those of Go's scheduler
+		j.log[0] = 0
+		start := time.Now()
+		fd, _, errno = unix.Syscall(unix.SYS_BPF, cmdProgLoad, uintptr(address(j.attr)), uintptr(len(j.attr)))
+		took = time.Since(start)
+	}
 	runtime.KeepAlive(code)
 	runtime.KeepAlive(license)
 	runtime.KeepAlive(fds)

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/carom-bpf/carom/internal/gen"
+	"github.com/carom-bpf/carom/internal/linux"
 )
 
 type judge struct{}
@@ -15,3 +16,5 @@ func newJudge() (*judge, error) { return nil, errors.New("there is no bpf(2) on 
 func (*judge) close() {}
 
 func (*judge) ask(*gen.VerifyProg) answer { return answer{} }
+
+func (*judge) lacks() linux.Feature { return 0 }

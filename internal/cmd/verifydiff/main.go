@@ -7,7 +7,12 @@
 // With -random the programs are generated, and many of them break a rule. A program is named by its
 // seed and number: -seed SEED -start NUMBER -count 1 -v makes it again.
 //
-// It needs root. The exit code is 1 when the verdicts differ.
+// With -sound, programs that carom accepts run on the interpreter, which checks every access, with
+// packets, contexts and map contents of all kinds; -count is how many are run.
+//
+//	go run ./internal/cmd/verifydiff -sound -contain -count 100000 -seed 1
+//
+// It needs root, but for -sound. The exit code is 1 when the verdicts differ.
 package main
 
 import (
@@ -62,6 +67,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	r.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return 2
+	}
+	if r.sound {
+		return r.soundRun(stderr)
 	}
 	if err := kernel.Available(); err != nil {
 		fmt.Fprintln(stderr, "verifydiff:", err)

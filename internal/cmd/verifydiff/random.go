@@ -10,11 +10,17 @@ import (
 	"time"
 
 	"github.com/carom-bpf/carom/internal/gen"
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/verifier"
+	"github.com/cilium/ebpf"
 )
 
 // random compares generated programs.
 type random struct {
 	on           bool
+	sound        bool
+	contain      bool
+	runs         int
 	count, seed  uint64
 	start        uint64
 	duration     time.Duration
@@ -24,6 +30,7 @@ type random struct {
 	stdout       io.Writer
 	kernel       *judge
 	convert      *converter
+	options      verifier.Options
 	begin        time.Time
 	seen, loaded int // generated, given to Linux
 	accepted     int // by Linux
@@ -48,6 +55,9 @@ func (r *random) flags(f *flag.FlagSet) {
 	f.Uint64Var(&r.start, "start", 0, "with -random: number of the first program")
 	f.DurationVar(&r.duration, "time", 0, "with -random: how long to run; 0 for no limit")
 	f.StringVar(&r.dir, "out", "", "with -random: folder for programs that differ")
+	f.BoolVar(&r.sound, "sound", false, "run generated programs that carom accepts, and check facts; Linux is not asked")
+	f.BoolVar(&r.contain, "contain", false, "with -sound: check that every register is in the states of the verifier")
+	f.IntVar(&r.runs, "runs", 4, "with -sound: inputs for each program")
 	f.IntVar(&r.keep, "keep", 1, "with -random: programs to save of each kind of difference")
 }
 
@@ -64,6 +74,13 @@ func (r *random) run(stderr io.Writer) int {
 	}
 	defer r.kernel.close()
 	r.convert = newConverter()
+	profile := linux.Linux618()
+	profile.Lacks = r.kernel.lacks()
+	r.options.Profile = &profile
+	if r.options.CPUs, err = ebpf.PossibleCPU(); err != nil {
+		fmt.Fprintln(stderr, "verifydiff:", err)
+		return 2
+	}
 	r.messages, r.groups, r.templates = map[string]*count{}, map[string]*group{}, map[string][2]int{}
 	r.begin = time.Now()
 	for n := r.start; r.count == 0 || n < r.start+r.count; n++ {
@@ -157,7 +174,7 @@ func (r *random) askCarom(p *gen.VerifyProg) (a answer) {
 			a = answer{err: fmt.Errorf("panic: %v", e), reason: fmt.Sprintf("carom panics: %v", e)}
 		}
 	}()
-	return askProgram(r.convert.program(p))
+	return askProgram(r.convert.program(p), &r.options)
 }
 
 func (r *random) countMessage(kind string, k, c answer) {

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/carom-bpf/carom/internal/engine"
+	"github.com/carom-bpf/carom/internal/gen"
+	"github.com/carom-bpf/carom/internal/isa"
+	"github.com/carom-bpf/carom/internal/isa/asm"
+	"github.com/carom-bpf/carom/internal/linux"
+	"github.com/carom-bpf/carom/internal/userspace"
+	"github.com/carom-bpf/carom/internal/vm"
+	"github.com/carom-bpf/carom/world"
+	"github.com/cilium/ebpf"
+)
+
+// runner runs accepted programs on the checking interpreter.
+type runner struct {
+	engine engine.Engine
+	shared engine.Collection // its maps are used by all programs
+	specs  []*ebpf.MapSpec
+	maps   []engine.Map // nil where the engine does not have the type
+}
+
+// soundBudget bounds one run; what is accepted ends, but perhaps after many rounds.
+const soundBudget = 4 << 20
+
+func newRunner() (*runner, error) {
+	host, err := userspace.NewHost()
+	if err != nil {
+		return nil, err
+	}
+	r := &runner{specs: gen.VerifyMaps()}
+	r.engine = host.Engine(userspace.Options{
+		World: &world.World{Seed: 1}, Budget: soundBudget, Verify: userspace.VerifySkip,
+	})
+	spec := &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{}}
+	for _, s := range r.specs {
+		one := &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{s.Name: s}}
+		if c, err := r.engine.Load(one, &engine.Options{CPUs: 1}); err == nil {
+			spec.Maps[s.Name] = s
+			_ = c.Close()
+		}
+	}
+	if r.shared, err = r.engine.Load(spec, &engine.Options{CPUs: 1}); err != nil {
+		return nil, err
+	}
+	for _, s := range r.specs {
+		r.maps = append(r.maps, r.shared.Map(s.Name))
+	}
+	for i, size := range map[string]int{"outer": 2, "outer_hash": 1} {
+		inner, err := r.engine.Load(&ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{"inner": r.specs[r.index("outer")].InnerMap}}, &engine.Options{CPUs: 1})
+		if err != nil || r.shared.Map(i) == nil {
+			continue
+		}
+		for n := range size {
+			if err := r.shared.Map(i).UpdateMap(binary.LittleEndian.AppendUint32(nil, uint32(n)), inner.Map("inner"), 0); err != nil {
+				return nil, err
+			}
+		}
+	}
+	rodata := r.shared.Map(r.specs[gen.VerifyRodataMap].Name)
+	return r, errors.Join(rodata.Update(make([]byte, 4), gen.VerifyRodata(), 0), rodata.Freeze())
+}
+
+func (r *runner) index(name string) int {
+	for i, s := range r.specs {
+		if s.Name == name {
+			return i
+		}
+	}
+	return 0
+}
+
+// errCannotRun says that the engine does not run this program at all.
+var errCannotRun = errors.New("cannot be run")
+
+// load gives a program to the engine. Its PROG_ARRAY holds a program that returns a number, and
+// itself.
+func (r *runner) load(p *gen.VerifyProg, c *converter) (engine.Collection, error) {
+	insns, err := asm.Parse(disassembleRaw(p, c))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCannotRun, err)
+	}
+	leaf, err := asm.Parse("r0 = -77\nexit")
+	if err != nil {
+		return nil, err
+	}
+	program := func(name string, insns []isa.Insn) *ebpf.ProgramSpec {
+		return &ebpf.ProgramSpec{Name: name, Type: p.Type, AttachType: p.Attach, Flags: p.Flags, License: "GPL"}
+	}
+	spec := &ebpf.CollectionSpec{Maps: map[string]*ebpf.MapSpec{}, Programs: map[string]*ebpf.ProgramSpec{
+		"p": program("p", nil), "leaf": program("leaf", nil),
+	}}
+	spec.Programs["p"].Instructions, spec.Programs["leaf"].Instructions = insns, leaf
+	opts := &engine.Options{CPUs: 1, MapReplacements: map[string]engine.Map{}}
+	for i := 0; i < len(p.Insns); i++ {
+		in := p.Insns[i]
+		if !in.IsWide() {
+			continue
+		}
+		i++
+		if in.Src != isa.PseudoMapIdx && in.Src != isa.PseudoMapIdxValue {
+			continue
+		}
+		s := r.specs[in.Imm]
+		if r.maps[in.Imm] == nil {
+			return nil, fmt.Errorf("%w: maps of type %v", errCannotRun, s.Type)
+		}
+		spec.Maps[s.Name] = s
+		if s.Type == ebpf.ProgramArray {
+			s = s.Copy()
+			s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: "leaf"}, {Key: uint32(2), Value: "p"}}
+			spec.Maps[s.Name] = s
+		} else {
+			opts.MapReplacements[s.Name] = r.maps[in.Imm]
+		}
+	}
+	coll, err := r.engine.Load(spec, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errCannotRun, err)
+	}
+	return coll, nil
+}
+
+// shake gives all maps new contents.
+func (r *runner) shake(rng *rand.Rand) {
+	for i, m := range r.maps {
+		if m == nil {
+			continue
+		}
+		s := r.specs[i]
+		size := int(s.ValueSize)
+		switch s.Type {
+		case ebpf.PerCPUArray, ebpf.PerCPUHash:
+			size = (size + 7) / 8 * 8
+		case ebpf.Array, ebpf.Hash, ebpf.LRUHash, ebpf.LPMTrie:
+		default:
+			continue
+		}
+		for n := range min(max(int(s.MaxEntries), 1), 3) {
+			key := make([]byte, s.KeySize)
+			binary.LittleEndian.PutUint32(key, uint32(n))
+			if rng.IntN(4) == 0 {
+				_ = m.Delete(key) // arrays refuse
+				continue
+			}
+			_ = m.Update(key, fill(rng, size), 0) // frozen maps refuse
+		}
+	}
+}
+
+// fill makes bytes: zeros, ones, edges or anything.
+func fill(rng *rand.Rand, n int) []byte {
+	b := make([]byte, n)
+	switch rng.IntN(5) {
+	case 0:
+	case 1:
+		for i := range b {
+			b[i] = 0xff
+		}
+	case 2:
+		for i := 0; i+8 <= n; i += 8 {
+			binary.LittleEndian.PutUint64(b[i:], edge(rng))
+		}
+	default:
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+	}
+	return b
+}
+
+// edge is a number at which something changes.
+func edge(rng *rand.Rand) uint64 {
+	v := uint64(1) << rng.IntN(64)
+	switch rng.IntN(6) {
+	case 0:
+		return v - 1
+	case 1:
+		return -v
+	case 2:
+		return uint64(rng.IntN(80))
+	case 3:
+		return uint64(uint32(rng.IntN(80)-8)) | rng.Uint64()<<32
+	case 4:
+		return -uint64(rng.IntN(80))
+	}
+	return v
+}
+
+// input makes a packet or a context.
+func input(rng *rand.Rand, p *gen.VerifyProg) *engine.Input {
+	in := &engine.Input{Budget: soundBudget}
+	switch p.Type {
+	case ebpf.XDP, ebpf.SchedCLS, ebpf.SchedACT, ebpf.SocketFilter, ebpf.CGroupSKB, ebpf.LWTIn, ebpf.LWTOut, ebpf.LWTXmit:
+		n := []int{14, 15, 16, 18, 20, 22, 28, 34, 54, 64, 100, 300, 1500, 3000}[rng.IntN(14)]
+		if rng.IntN(3) == 0 {
+			n = 14 + rng.IntN(60)
+		}
+		in.Data = fill(rng, n)
+		if rng.IntN(2) == 0 && n >= 34 { // IPv4 without options
+			in.Data[12], in.Data[13], in.Data[14] = 8, 0, 0x45
+		}
+	case ebpf.RawTracepoint, ebpf.RawTracepointWritable:
+		in.Context = fill(rng, 96)
+	case ebpf.TracePoint, ebpf.Syscall:
+		in.Context = fill(rng, 256)
+	case ebpf.Kprobe, ebpf.PerfEvent:
+	}
+	return in
+}
+
+// run gives a program several inputs. A fault is an error; a nil recording checks no registers.
+func (r *runner) run(coll engine.Collection, p *gen.VerifyProg, rng *rand.Rand, runs int, watch *recording) (done int, err error) {
+	prog := coll.Program("p")
+	ctx := context.Background()
+	if watch != nil {
+		if !userspace.MakeStepped(prog) {
+			return 0, errCannotRun
+		}
+		ctx = vm.WithStep(ctx, watch.step)
+	}
+	for range runs {
+		r.shake(rng)
+		var res engine.Result
+		in := input(rng, p)
+		err := prog.Run(ctx, in, &res)
+		var bad *userspace.InputError
+		var fault *vm.Error
+		switch {
+		case errors.As(err, &bad):
+			if strings.Contains(bad.Reason, "cannot be run on their own") || bad.Errno == linux.ENOTSUPP {
+				return done, fmt.Errorf("%w: %w", errCannotRun, err)
+			}
+			continue
+		case errors.As(err, &fault) && (fault.Code == vm.ErrHelper || fault.Code == vm.ErrBudget):
+			return done, fmt.Errorf("%w: %w", errCannotRun, err)
+		case err != nil:
+			return done, fmt.Errorf("a packet of %d bytes: %w", len(in.Data), err)
+		}
+		done++
+		if watch != nil && watch.violation != "" {
+			return done, errors.New(watch.violation)
+		}
+	}
+	return done, nil
+}
+
+// disassembleRaw is the program as the assembler reads it.
+func disassembleRaw(p *gen.VerifyProg, c *converter) string {
+	var b strings.Builder
+	for i := 0; i < len(p.Insns); i++ {
+		var next isa.Insn
+		if i+1 < len(p.Insns) {
+			next = p.Insns[i+1]
+		}
+		fmt.Fprintln(&b, isa.Disassemble(p.Insns[i], next, isa.Names{PC: i, Map: func(l isa.Insn) string {
+			return c.maps[l.Imm].Name
+		}}))
+		if p.Insns[i].IsWide() {
+			i++
+		}
+	}
+	return b.String()
+}
