@@ -123,12 +123,12 @@ func VerifyMaps() []*ebpf.MapSpec {
 	return out
 }
 
-// VerifyOwned is the map of VerifyMaps that socket filters own, VerifyOwn the PROG_ARRAY that
-// every kind of program has for itself.
-const (
-	VerifyOwned = vmOwned
-	VerifyOwn   = vmProgs
-)
+// VerifyOwned is the map of VerifyMaps that socket filters own.
+const VerifyOwned = vmOwned
+
+// VerifyOwn are the maps that every kind of program has for itself, because the first program that
+// uses them becomes their owner (map_type_contains_progs, include/linux/bpf.h).
+func VerifyOwn() []int { return []int{vmProgs, vmDev, vmCPU} }
 
 // VerifyRodataMap is the frozen map.
 const VerifyRodataMap = vmRodata
@@ -160,7 +160,7 @@ func VerifyFuncs() []*btf.Func {
 		return &btf.Func{Name: name, Type: proto, Linkage: linkage}
 	}
 	out := []*btf.Func{
-		f("main", btf.GlobalFunc, num, &btf.Pointer{Target: &btf.Void{}}),
+		f("main", btf.GlobalFunc, num),
 		f("s_int", btf.StaticFunc, num, u64, u64),
 		f("s_u64", btf.StaticFunc, u64, u64, u64),
 		f("s_void", btf.StaticFunc, &btf.Void{}, u64, u64),
