@@ -46,7 +46,7 @@ func ExampleVerifyOptions_kernel() {
 	}
 	// Output:
 	// 6.12: program entry: insn 13 at ./packet_main.c:20: R7 invalid mem access 'scalar'
-	// 6.18: loads, 17 instructions processed
+	// 6.18: loads, 15 instructions processed
 }
 
 // TestNewCollectionVerifies: what Linux rejects does not load, unless verification is skipped.

@@ -175,13 +175,14 @@ func (k *slotKind) scrub() {
 	}
 }
 
-// scrub forgets a spilled register that is overwritten in part.
+// scrub forgets a spilled register that is overwritten in part. Bytes beside it that were zero are
+// not known to be zero any more (scrub_spilled_slot).
 func (s *slot) scrub() {
 	s.Type = NotInit
 	special := s.Kind[slotSize-1]
 	if special == slotSpill || special == slotDynptr || special == slotIter || special == slotIRQ {
 		for i := range s.Kind {
-			if s.Kind[i] != slotInvalid && s.Kind[i] != slotZero {
+			if s.Kind[i] != slotInvalid {
 				s.Kind[i] = slotMisc
 			}
 		}
