@@ -16,7 +16,8 @@ import (
 type logger struct {
 	v     *verifier
 	w     *bufio.Writer
-	line0 int // index + 1 of the source line printed last
+	last  *Line // source line printed last
+	begun bool  // functions and live registers were printed
 	// open says that an instruction was printed and its line is not ended; col is its length.
 	open bool
 	col  int
@@ -80,6 +81,9 @@ func (l *logger) safe(fromPending bool) {
 // before writes the instruction that comes next.
 func (l *logger) before(fromPending bool) {
 	v := l.v
+	if v.prev < 0 && !fromPending {
+		l.start()
+	}
 	if fromPending {
 		l.end()
 		fmt.Fprintf(l.w, "\nfrom %d to %d:", v.prev, v.insn)
@@ -95,13 +99,66 @@ func (l *logger) before(fromPending bool) {
 	l.open, l.col = true, len(text)+1
 }
 
+// start begins the log of a function that is verified on its own: everything is new.
+func (l *logger) start() {
+	l.last = nil
+	if !l.begun {
+		l.begun = true
+		l.head()
+	}
+	l.v.scratchAll()
+}
+
+// head writes what Linux finds out before it explores paths.
+func (l *logger) head() {
+	v := l.v
+	for i, s := range v.graph.Subprogs {
+		l.linef("func#%d @%d", i, s.Start)
+	}
+	l.linef("Live regs before insn:")
+	for insn := 0; insn < len(v.insns); insn++ {
+		if v.insns[insn].Op == 0 {
+			continue // the second slot of a wide load
+		}
+		var regs [numRegs - 1]byte
+		for r := range regs {
+			regs[r] = '.'
+			if v.graph.Live[insn]>>r&1 != 0 {
+				regs[r] = byte('0' + r)
+			}
+		}
+		loop := ""
+		if n := v.graph.SCCAt(insn); n != 0 {
+			loop = strconv.Itoa(int(n))
+		}
+		l.linef("%3s %3d: %s %s", loop, insn, regs[:], l.disassemble(insn))
+	}
+	if len(v.prog.Funcs) == 0 {
+		return
+	}
+	// The main program's arguments are looked at, but may be anything.
+	if _, err := v.globalArgs(0); err != nil && err.Message != "" && err.Code != CodeUnsupported {
+		l.linef("%s", err.Message)
+	}
+}
+
 // text is an instruction with its number.
 func (l *logger) text(insn int) string {
+	return strconv.Itoa(insn) + ": " + l.disassemble(insn)
+}
+
+// disassemble is an instruction as text. Linux has the address of a map where this has its name.
+func (l *logger) disassemble(insn int) string {
 	var next isa.Insn
 	if insn+1 < len(l.v.insns) {
 		next = l.v.insns[insn+1]
 	}
-	return fmt.Sprintf("%d: %s", insn, isa.Disassemble(l.v.insns[insn], next, isa.Names{PC: insn}))
+	return isa.Disassemble(l.v.insns[insn], next, isa.Names{PC: insn, Map: func(load isa.Insn) string {
+		if m := l.v.mapOf(load); m != nil {
+			return m.Name
+		}
+		return ""
+	}})
 }
 
 // insn writes an instruction on a line of its own.
@@ -109,15 +166,11 @@ func (l *logger) insn(at int) { l.linef("%s", l.text(at)) }
 
 // source writes the source line of an instruction if it is not that of the last one.
 func (l *logger) source(insn int) {
-	n := l.v.lineOf(insn)
-	if n < 0 || n+1 == l.line0 {
+	line := l.v.lineAt(insn)
+	if line == nil || line == l.last || l.last != nil && line.File == l.last.File && line.Line == l.last.Line {
 		return
 	}
-	l.line0 = n + 1
-	line := &l.v.prog.Lines[n]
-	if line.Text == "" {
-		return
-	}
+	l.last = line
 	fmt.Fprintf(l.w, "; %s @ %s:%d\n", line.Text, baseName(line.File), line.Line)
 }
 
