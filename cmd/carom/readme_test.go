@@ -35,6 +35,35 @@ func TestReadme(t *testing.T) {
 	compare(t, bare, blocks[2])
 }
 
+// TestReadmeVerify compares what the README shows of carom verify with what it prints.
+func TestReadmeVerify(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const command = "verify line_buffers.o"
+	t.Chdir(testdata)
+	for _, block := range indented(string(text)) {
+		if block[0] != "$ carom "+command {
+			continue
+		}
+		code, out, errOut := cli(t, "", strings.Fields(command)...)
+		time := regexp.MustCompile(`[0-9.]+[nµm]?s$`)
+		clean := func(s string) string {
+			lines := strings.Split(strings.TrimSpace(s), "\n")
+			for i := range lines {
+				lines[i] = strings.TrimRight(time.ReplaceAllString(lines[i], ""), " ")
+			}
+			return strings.Join(strings.Fields(strings.Join(lines, "\n")), " ")
+		}
+		if got, want := clean(out+errOut), clean(strings.Join(block[1:], "\n")); code != exitRejected || got != want {
+			t.Errorf("exit %d, carom %s prints\n%s\nthe README shows\n%s", code, command, got, want)
+		}
+		return
+	}
+	t.Error("the README has no carom " + command)
+}
+
 // indented returns the indented blocks; a block starts at "$ " or behind other text.
 func indented(text string) [][]string {
 	var blocks [][]string
