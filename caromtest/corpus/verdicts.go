@@ -217,6 +217,12 @@ func kinds() []ct.Case {
 		Prepare: withoutBTF,
 		Refused: &ct.Refusal{Errno: ct.EINVAL, Text: "tail_call is not allowed in subprogs without BTF"},
 	}, {
+		Name: "kinds/programs that override results", Type: ebpf.Kprobe,
+		Asm:  map[string]string{"entry": "r6 = r1\nr2 = 1\ncall bpf_override_return\n" + call + "r0 = 0\nexit"},
+		Maps: map[string]*ebpf.MapSpec{"jmp_table": {Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
+		// Refused as owner of the array, without a word; without CONFIG_BPF_KPROBE_OVERRIDE the helper is.
+		Refused: &ct.Refusal{Errno: ct.EINVAL},
+	}, {
 		Name: "kinds/sleepable programs", Type: ebpf.Syscall, Asm: map[string]string{"entry": jumpNow + "r0 = 0\nexit"},
 		Maps: map[string]*ebpf.MapSpec{"jmp_table": {Type: ebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
 		Prepare: func(spec *ebpf.CollectionSpec) error {
