@@ -1,7 +1,12 @@
 package jit
 
 import (
+	"errors"
+
+	"golang.org/x/sys/cpu"
+
 	"github.com/carom-bpf/carom/internal/jit/amd64"
+	"github.com/carom-bpf/carom/internal/jit/arm64"
 )
 
 // reg is a BPF register.
@@ -147,8 +152,20 @@ type backend interface {
 
 // newBackend returns the backend for an architecture by its name in Go, nil where there is none.
 func newBackend(arch string) backend {
-	if arch == "amd64" {
+	switch arch {
+	case "amd64":
 		return &amd64Backend{a: new(amd64.Assembler)}
+	case "arm64":
+		return newArm64(arm64.Near, cpu.ARM64.HasATOMICS)
 	}
 	return nil
+}
+
+// build assembles a program, a second time with branches that reach further where that is needed.
+func build(in *Input, arch string) (*image, error) {
+	img, err := assemble(in, newBackend(arch))
+	if _, ok := errors.AsType[*arm64.RangeError](err); ok {
+		return assemble(in, newArm64(arm64.Far, cpu.ARM64.HasATOMICS))
+	}
+	return img, err
 }

@@ -62,7 +62,7 @@ func Compile(in *Input) error {
 	if !p.Machine().HasNative() {
 		return fmt.Errorf("program %s: the machine has no native code: %w", p.Name, ErrUnsupported)
 	}
-	img, err := assemble(in, newBackend(runtime.GOARCH))
+	img, err := build(in, runtime.GOARCH)
 	if err != nil {
 		return fmt.Errorf("program %s: %w", p.Name, err)
 	}

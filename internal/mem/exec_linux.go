@@ -15,6 +15,7 @@ func mapExec(code []byte) (base, room uint64, err error) {
 	}
 	base = uint64(uintptr(p))
 	copy(Bytes(base, room), code)
+	syncCode(base, uint64(len(code)))
 	if err := unix.Mprotect(Bytes(base, room), unix.PROT_READ|unix.PROT_EXEC); err != nil {
 		unmapExec(base, room)
 		return 0, 0, err
