@@ -53,6 +53,8 @@ type Error struct {
 	Source  string // text of the line
 	// Path lists what led there, oldest first.
 	Path []PathStep
+	// Frames are those of the chain of calls whose stack is too large, the first caller first.
+	Frames []Frame
 	// Explanation says in plain words what is wrong; Suggestion what to do.
 	Explanation, Suggestion string
 }

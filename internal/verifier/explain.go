@@ -18,6 +18,7 @@ type explainer struct {
 	r     *reject.Error
 	t     *trail         // nil where the rejection is not about a path
 	steps []PathStep     // places that are no part of an explored path
+	deep  []Frame        // of a chain of calls that is too deep
 	notes map[int]string // what matters at instructions of the path
 }
 
@@ -85,7 +86,7 @@ func (v *verifier) explain(e *Error) {
 		got := f(x)
 		e.Explanation, e.Suggestion = got.what, got.todo
 	}
-	e.Path = x.path()
+	e.Path, e.Frames = x.path(), x.deep
 }
 
 // lineAt returns the source line of an instruction, nil where there is none.

@@ -546,9 +546,11 @@ func (x *explainer) stack() explanation {
 // stackTooLarge explains an access below the 512 bytes of a frame.
 func (x *explainer) stackTooLarge(at int) explanation {
 	sub := x.v.graph.SubprogAt(x.r.Insn)
+	use := x.v.frameUse(sub, -at)
+	x.deep = []Frame{use.Frame}
 	return explanation{
 		fmt.Sprintf("%s() needs %d bytes of stack, and a program has %d.%s", x.v.functionName(sub), -at, linux.MaxStack,
-			x.v.largest([]frameUse{x.v.frameUse(sub, -at)})),
+			x.v.largest([]frameUse{use})),
 		"Make the variables smaller, or keep the largest in a per-CPU array with one entry.",
 	}
 }

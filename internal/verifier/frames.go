@@ -100,6 +100,7 @@ func (x *explainer) depth() explanation {
 			total += f.Size
 		}
 		x.frameStep(&f, i < last)
+		x.deep = append(x.deep, f.Frame)
 	}
 	switch {
 	case len(frames) > linux.MaxFrames:

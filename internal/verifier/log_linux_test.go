@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,36 +13,8 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/carom-bpf/carom/internal/userspace"
+	"github.com/carom-bpf/carom/internal/verifier"
 )
-
-// The log of a program is compared with that of the running kernel line by line, without what
-// depends on the machine and the moment.
-var logNoise = []struct {
-	pattern *regexp.Regexp
-	with    string
-}{
-	{regexp.MustCompile(`^(verification time .*|stack depth .*)$`), ""},
-	{regexp.MustCompile(` mark_read \d+$`), ""},
-	// Stack slots whose liveness changed; the liveness of package liveness has tests of its own.
-	{regexp.MustCompile(`^\(\d+(,\d+)*\) frame \d+ insn \d+ .*$`), ""},
-	// Linux shows the address of a map.
-	{regexp.MustCompile(`\(18\) r(\d+) = (0x[0-9a-f]+|map\[[^;]*?)\s*(;|$)`), "(18) r$1 = map $3"},
-	{regexp.MustCompile(`\(18\) r(\d+) = (0x[0-9a-f]+|map\[[^;]*?)\s*$`), "(18) r$1 = map"},
-}
-
-// logLines splits a log into lines that can be compared.
-func logLines(log string) []string {
-	var out []string
-	for _, l := range strings.Split(log, "\n") {
-		for _, n := range logNoise {
-			l = n.pattern.ReplaceAllString(l, n.with)
-		}
-		if l = strings.TrimRight(l, " "); l != "" {
-			out = append(out, l)
-		}
-	}
-	return out
-}
 
 // linuxLogs loads the programs of an object one by one and returns their logs.
 func linuxLogs(t *testing.T, path string) map[string]string {
@@ -124,19 +95,8 @@ func compareLogs(t *testing.T, path string) {
 			t.Fatal(err)
 		}
 		_, _ = v.Verify(name) // the log has the verdict
-		ours, theirs := logLines(log.String()), logLines(linux)
-		for i := 0; i < max(len(ours), len(theirs)); i++ {
-			a, b := "", ""
-			if i < len(ours) {
-				a = ours[i]
-			}
-			if i < len(theirs) {
-				b = theirs[i]
-			}
-			if a != b {
-				t.Errorf("%s, line %d of %d\nours  %s\nlinux %s", name, i, len(theirs), a, b)
-				break
-			}
+		if diff := verifier.DiffLogs(log.String(), linux); diff != "" {
+			t.Errorf("%s: %s", name, diff)
 		}
 	}
 }
