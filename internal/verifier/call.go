@@ -20,6 +20,10 @@ type callMeta struct {
 	key     int64  // constant key, -1 where it is not known
 	sub     int    // callback
 	btf     any    // structure that a per-CPU argument points to
+	dynptr  dynptrInfo
+	// changesPacket says that this call invalidates packet pointers, though others of the helper
+	// need not.
+	changesPacket bool
 }
 
 // callHelper interprets a call of a helper (check_helper_call, kernel/bpf/verifier.c).
@@ -71,7 +75,7 @@ func (v *verifier) callHelper(in isa.Insn) (flow, *reject.Error) {
 	if p.ID == linux.FuncTailCall {
 		return v.tailCall()
 	}
-	if p.ChangesPacket {
+	if p.ChangesPacket || meta.changesPacket {
 		v.clearPackets()
 	}
 	return flowNext, nil
@@ -181,8 +185,12 @@ func (v *verifier) checkSpecial(meta *callMeta, unwind bool) *reject.Error {
 		return v.loopCallback(meta)
 	case linux.FuncFindVMA:
 		return v.findVMACallback(meta)
-	case linux.FuncTimerSetCallback, linux.FuncUserRingbufDrain:
-		return v.unsupported("callbacks of " + p.Name)
+	case linux.FuncUserRingbufDrain:
+		return v.drainCallback(meta)
+	case linux.FuncTimerSetCallback:
+		return v.timerCallback(meta)
+	case linux.FuncDynptrFromMem, linux.FuncDynptrData, linux.FuncDynptrWrite:
+		return v.dynptrCall(meta)
 	case linux.FuncSnprintf:
 		return v.checkSnprintf()
 	case linux.FuncSetRetval:

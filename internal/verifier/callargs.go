@@ -208,9 +208,10 @@ func (v *verifier) checkReference(n int, arg linux.ArgType, meta *callMeta) *rej
 	r := &v.state.regs()[n]
 	if arg.Has(linux.ObjRelease) {
 		if arg.Base() == linux.ArgPtrToDynptr {
-			return v.unsupported("dynptrs")
-		}
-		if r.RefID == 0 && !r.isNull() {
+			if err := v.dynptrToRelease(n); err != nil {
+				return err
+			}
+		} else if r.RefID == 0 && !r.isNull() {
 			return v.failReg(n, CodeReference, linux.EINVAL,
 				"R%d must be referenced when passed to release function", n)
 		}
@@ -269,9 +270,9 @@ func (v *verifier) checkValue(i int, arg linux.ArgType, meta *callMeta) *reject.
 	case linux.ArgPtrToSpinLock:
 		return v.unsupported("spin locks")
 	case linux.ArgPtrToTimer:
-		return v.unsupported("timers")
+		return v.timerArg(n, meta)
 	case linux.ArgPtrToDynptr:
-		return v.unsupported("dynptrs")
+		return v.dynptrArg(n, arg, 0)
 	case linux.ArgKptrXchgDest:
 		return v.unsupported("kernel pointers in maps")
 	}

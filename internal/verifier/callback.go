@@ -42,6 +42,9 @@ func (v *verifier) loopCallback(meta *callMeta) *reject.Error {
 	f := v.state.cur()
 	if uint64(f.CallbackDepth) >= f.Regs[1].Umax {
 		f.CallbackDepth = 0
+		if v.log != nil {
+			v.log.linef("frame%d bpf_loop iteration limit reached", f.No)
+		}
 		return nil
 	}
 	return v.pushCallback(meta.sub, func(caller, callee *frame) {
@@ -63,6 +66,14 @@ func (v *verifier) forEachCallback(meta *callMeta) *reject.Error {
 		callee.Regs[2] = reg{Type: PtrToMapKey, Scalar: scalar.Const(0), Map: m}
 		callee.Regs[3] = reg{Type: PtrToMapValue, Scalar: scalar.Const(0), Map: m}
 		callee.Regs[4] = caller.Regs[3]
+	})
+}
+
+// drainCallback follows bpf_user_ringbuf_drain.
+func (v *verifier) drainCallback(meta *callMeta) *reject.Error {
+	return v.pushCallback(meta.sub, func(caller, callee *frame) {
+		callee.Regs[1].setDynptr(localDynptr, true, v.newID())
+		callee.Regs[2] = caller.Regs[3]
 	})
 }
 

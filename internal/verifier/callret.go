@@ -41,7 +41,7 @@ func (v *verifier) setResult(r0 *reg, meta *callMeta) *reject.Error {
 		r0.setPointer(PtrToTCPSock | flags)
 	case linux.RetPtrToMem:
 		r0.setPointer(PtrToMem | flags)
-		r0.MemSize = meta.memSize
+		r0.MemSize, r0.DynptrID = meta.memSize, meta.dynptr.ID
 	case linux.RetPtrToBTFID:
 		r0.setPointer(PtrToBTFID | flags)
 		r0.BTF = p.RetBTF
@@ -52,7 +52,7 @@ func (v *verifier) setResult(r0 *reg, meta *callMeta) *reject.Error {
 		r0.ID = v.newID()
 	}
 	switch {
-	case castsSocket(p.ID):
+	case castsSocket(p.ID), p.ID == linux.FuncDynptrData:
 		r0.RefID = meta.ref
 	case acquires(p.ID, meta.m):
 		id := v.acquire()

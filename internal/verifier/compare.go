@@ -65,7 +65,7 @@ func (m *idMap) matchScalar(old, cur uint32) bool {
 // sameHead compares what describes a pointer apart from its variable offset.
 func (r *reg) sameHead(o *reg) bool {
 	return r.Type == o.Type && r.Off == o.Off && r.Range == o.Range && r.MemSize == o.MemSize &&
-		r.Map == o.Map && r.MapUID == o.MapUID && r.Func == o.Func && r.BTF == o.BTF
+		r.Map == o.Map && r.MapUID == o.MapUID && r.Func == o.Func && r.BTF == o.BTF && r.DynptrID == o.DynptrID && r.Object == o.Object
 }
 
 // sameRefs compares ids.
@@ -243,11 +243,21 @@ func (m *idMap) coversSlot(old, cur *frame, i int, how exactness) bool {
 	case slotMisc, slotZero, slotInvalid:
 		return true
 	}
-	return m.coversSpecial(&so.reg, &sc.reg, how)
+	return m.coversSpecial(&so.reg, &sc.reg, so.Kind[slotSize-1])
 }
 
-// coversSpecial compares the objects that helpers keep on the stack.
-func (m *idMap) coversSpecial(old, cur *reg, _ exactness) bool { return m.same(old, cur) }
+// coversSpecial compares the objects that calls keep on the stack. How often an iterator has
+// advanced does not matter.
+func (m *idMap) coversSpecial(old, cur *reg, kind slotKind) bool {
+	o, c := &old.Object, &cur.Object
+	switch kind {
+	case slotDynptr:
+		return o.Dynptr == c.Dynptr && o.First == c.First && m.match(old.RefID, cur.RefID)
+	case slotIter:
+		return old.Type == cur.Type && o.Iter == c.Iter && o.Drained == c.Drained && m.match(old.RefID, cur.RefID)
+	}
+	return m.same(old, cur)
+}
 
 // maybeLooping says that the running frames have the same registers (states_maybe_looping).
 func maybeLooping(old, cur *state) bool {

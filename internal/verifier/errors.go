@@ -41,6 +41,8 @@ const (
 	CodeStackAccess   reject.Code = "stack-access"
 	CodeStackUninit   reject.Code = "stack-uninitialised"
 	CodeAlignment     reject.Code = "alignment"
+	CodeDynptr        reject.Code = "dynptr"
+	CodeIter          reject.Code = "iterator"
 	CodeLicence       reject.Code = "licence"
 )
 

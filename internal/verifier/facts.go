@@ -26,8 +26,11 @@ var accessKinds = [numRegTypes]facts.Pointer{
 func (v *verifier) noteAccess(t RegType) {
 	f := &v.aux[v.insn].facts
 	kind := accessKinds[t.base()]
-	if t&PtrUntrusted != 0 {
+	switch {
+	case t&PtrUntrusted != 0:
 		kind = facts.Kernel
+	case t.isPacketSlice(): // or a copy of it in the program's memory
+		kind = facts.Unknown
 	}
 	switch {
 	case !f.accessed:

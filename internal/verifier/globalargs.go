@@ -127,7 +127,7 @@ func (v *verifier) globalArg(f *btf.Func, i int, t btf.Type, tags argTag) (subAr
 		if tags != 0 {
 			return invalid()
 		}
-		return subArg{}, v.unsupported("dynptrs as arguments of global functions")
+		return subArg{kind: linux.ArgPtrToDynptr | linux.MemRdonly}, nil
 	case tags&(tagTrusted|tagUntrusted) != 0:
 		return subArg{}, v.unsupported("kernel structures as arguments of global functions")
 	case tags&tagArena != 0:
@@ -354,6 +354,11 @@ func (v *verifier) matchArg(i int, a subArg) *reject.Error {
 		if !a.kind.Has(linux.PtrMaybeNull) && r.Type.mayBeNull() {
 			return v.failReg(n, CodeArgument, linux.EINVAL, "arg#%d is expected to be non-NULL", i)
 		}
+	case linux.ArgPtrToDynptr:
+		if err := v.checkRegOffset(n, linux.ArgPtrToDynptr); err != nil {
+			return err
+		}
+		return v.dynptrArg(n, a.kind, 0)
 	}
 	return nil
 }

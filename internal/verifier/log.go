@@ -290,14 +290,40 @@ func (s *slot) append(b []byte, spi, frameNo int) []byte {
 	if !valid {
 		return b
 	}
+	object := s.Kind[slotSize-1]
+	if object == slotDynptr && !s.Object.First || object == slotIter && s.RefID == 0 {
+		return b
+	}
 	b = append(b, " fp"...)
 	b = strconv.AppendInt(b, int64(-spi-1)*slotSize, 10)
 	b = append(b, '=')
+	switch object {
+	case slotDynptr:
+		return s.appendDynptr(b)
+	case slotIter:
+		return s.appendIter(b)
+	}
 	if s.isSpilled() {
 		b = append(b, kinds[:spilled]...)
 		return s.reg.append(b, frameNo)
 	}
 	return append(b, kinds[:]...)
+}
+
+func (s *slot) appendDynptr(b []byte) []byte {
+	b = fmt.Appendf(b, "dynptr_%s(id=%d", s.Object.Dynptr, s.ID)
+	if s.RefID != 0 {
+		b = fmt.Appendf(b, ",ref_id=%d", s.RefID)
+	}
+	return append(b, ')')
+}
+
+func (s *slot) appendIter(b []byte) []byte {
+	state := "active"
+	if s.Object.Drained {
+		state = "drained"
+	}
+	return fmt.Appendf(b, "iter_%s(ref_id=%d,state=%s,depth=%d)", s.Object.Iter.Name, s.RefID, state, s.Object.Depth)
 }
 
 // append writes a register (print_reg_state).

@@ -125,23 +125,22 @@ func (v *verifier) compare(s *state) (hit, loop bool, err *reject.Error) {
 		return v.covers(s, v.state, notExact), false, nil
 	}
 	switch {
-	case s.cur().InAsync && v.otherAsyncEntry(s):
+	case v.otherAsyncEntry(s):
 		return false, false, nil
+	case v.isIterNext(s.insn):
+		hit = v.covers(s, v.state, rangeWithin) && v.iterConverged()
+		return hit, true, nil
 	case v.isMayGoto(s.insn) && s.mayGoto != v.state.mayGoto && v.covers(s, v.state, rangeWithin):
 		return true, true, nil
 	case v.graph.Has(s.insn, cfg.CallsCallback):
 		return v.covers(s, v.state, rangeWithin), false, nil
 	}
-	if maybeLooping(s, v.state) && v.covers(s, v.state, exact) &&
+	if maybeLooping(s, v.state) && v.covers(s, v.state, exact) && !iterDepthsDiffer(s, v.state) &&
 		s.mayGoto == v.state.mayGoto && s.callbackUnroll == v.state.callbackUnroll {
 		return false, false, v.infiniteLoop(s)
 	}
 	return false, false, nil
 }
-
-// otherAsyncEntry says that the current state is in another run of an asynchronous callback
-// than s. Those callbacks belong to what the verifier refuses.
-func (v *verifier) otherAsyncEntry(*state) bool { return false }
 
 // isMayGoto says that a may_goto is at the instruction.
 func (v *verifier) isMayGoto(insn int) bool { return v.insns[insn].Op == opMayGoto }

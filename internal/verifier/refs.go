@@ -39,6 +39,9 @@ func (s *state) dropReference(id uint32) bool {
 // releaseArg gives up the reference of an argument: what was known through it is gone
 // (release_reference).
 func (v *verifier) releaseArg(meta *callMeta) *reject.Error {
+	if n := meta.release; n != 0 && meta.proto.Args[n-1].Base() == linux.ArgPtrToDynptr {
+		return v.releaseDynptr(n)
+	}
 	if meta.release == 0 || meta.ref == 0 && v.state.regs()[meta.release].isNull() {
 		return nil
 	}
@@ -47,12 +50,7 @@ func (v *verifier) releaseArg(meta *callMeta) *reject.Error {
 		return v.failReg(meta.release, CodeReference, linux.EINVAL,
 			"func %s#%d reference has not been acquired before", p.Name, p.ID)
 	}
-	id := meta.ref
-	v.state.eachReg(func(r *reg) {
-		if r.RefID == id {
-			r.setUnknown()
-		}
-	})
+	v.forgetReference(meta.ref)
 	return nil
 }
 
@@ -113,7 +111,3 @@ func (r *reg) mayHoldLock() bool {
 	return r.Map != nil && r.Type.base() == PtrToMapValue &&
 		(r.Map.hasField("bpf_spin_lock") || r.Map.hasField("bpf_res_spin_lock"))
 }
-
-// destroyDynptr forgets a dynptr that is overwritten. There are none: helpers that make them
-// are refused.
-func (v *verifier) destroyDynptr(*frame, int) *reject.Error { return nil }

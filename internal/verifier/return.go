@@ -13,6 +13,12 @@ import (
 // checkReturn checks R0 where the program, or a global function, ends (check_return_code).
 func (v *verifier) checkReturn() *reject.Error {
 	sub := v.state.frames[0].Subprog != 0
+	if f := v.state.frames[0]; f.InAsync {
+		if err := v.readable(0); err != nil {
+			return err
+		}
+		return v.resultWithin(&f.Regs[0], f.CallbackRet[0], f.CallbackRet[1], "At async callback return")
+	}
 	rule := linux.ReturnRuleOf(v.prog.Type, v.prog.AttachType)
 	if !sub && rule.Kind == linux.ReturnByTarget {
 		return v.unsupported("the return types of hooks")

@@ -44,6 +44,9 @@ type reg struct {
 	Frame  int32  // of PtrToStack: which frame
 	Subreg int32  // instruction + 1 that wrote the low half only, 0 where both halves are set
 	Func   int32  // of PtrToFunc: subprogram
+	// DynptrID is the dynptr that PtrToMem is a slice of, 0 for none.
+	DynptrID uint32
+	Object   stackObject // of slots that hold a dynptr or an iterator, and of ConstPtrToDynptr
 	// Precise says that the program is safe only because of the value of this scalar.
 	Precise bool
 	BTF     any // part two: the BTF type of PtrToBTFID
@@ -81,6 +84,7 @@ type frame struct {
 	InCallback, InAsync, InException bool
 	CallbackRet                      [2]int32 // range that the callback must return
 	CallbackDepth                    uint32
+	AsyncEntry                       uint32 // asynchronous callbacks that led to this one
 }
 
 // step is an entry of a state's history: the instruction executed and the one before it

@@ -115,6 +115,8 @@ func (v *verifier) setGlobalArgs(n int) *reject.Error {
 			r.setPointer(PtrToMem | RegType(a.kind&linux.PtrMaybeNull))
 			r.MemSize = a.memSize
 			r.ID = v.newID()
+		case linux.ArgPtrToDynptr:
+			r.setDynptr(localDynptr, true, v.newID())
 		default:
 			r.setUnknown()
 		}
@@ -205,11 +207,11 @@ func (v *verifier) twoLines(code reject.Code, first, second string) *reject.Erro
 	return e
 }
 
-// clearPackets makes all packet pointers numbers of which nothing is known
+// clearPackets makes all packet pointers and slices numbers of which nothing is known
 // (clear_all_pkt_pointers).
 func (v *verifier) clearPackets() {
 	v.state.eachReg(func(r *reg) {
-		if r.Type.isAnyPacket() {
+		if r.Type.isAnyPacket() || r.Type.isPacketSlice() {
 			r.setUnknown()
 		}
 	})

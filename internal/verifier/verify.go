@@ -94,6 +94,7 @@ type verifier struct {
 	backtrack      backtrack
 	fakeA, fakeB   reg
 	deepest        int // bytes of the deepest chain of calls
+	iters          []*iterType
 
 	// Tables of the program's type, and what its flags say.
 	ctx       *linux.CtxRules
