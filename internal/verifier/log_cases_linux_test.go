@@ -74,7 +74,6 @@ var logExceptions = map[string]string{
 	"null or memory: value or null": nullPrecise,
 	"loop":                          nullPrecise,
 	"loop, return value":            nullPrecise,
-	"loop over the stack":           nullPrecise,
 	"for each":                      nullPrecise,
 	"for each, key written":         nullPrecise,
 	"for each of a queue":           nullPrecise,
