@@ -124,10 +124,11 @@ func (c *CPU) publishPacket() {
 	c.setWord(ThreadPacketMeta, c.meta)
 }
 
-// canRunNative reports whether this run of p can be native.
+// canRunNative reports whether this run of p can be native. Native code looks at the budget in loops
+// only, so a small budget is for the interpreter, which counts every instruction.
 func (c *CPU) canRunNative(p *Program) bool {
 	n := p.native
-	return n != nil && c.thread != 0 && !c.blind && (c.ctxFields != nil || n.Context <= c.ctxSize)
+	return n != nil && c.thread != 0 && !c.blind && c.fuel >= fuelSlice && (c.ctxFields != nil || n.Context <= c.ctxSize)
 }
 
 // runNative is exec for programs with native code.

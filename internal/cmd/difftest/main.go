@@ -1,11 +1,13 @@
-// Command difftest runs random programs on carom's interpreter and in the Linux kernel, compares
-// everything that can be observed, and saves a small case of each difference.
+// Command difftest runs random programs on several engines, compares everything that can be
+// observed, and saves a small case of each difference.
 //
-//	go run ./internal/cmd/difftest --count 10000 --seed 1 --out /tmp/differences
+//	go run ./internal/cmd/difftest --count 10000 --seed 1 --engines interp,jit,kernel --out /tmp/differences
 //
 // A case is named seed_number: --seed SEED --start NUMBER --count 1 runs it again, and --show prints
-// it. The command needs root. A program runs in user space first; only programs that end are given
-// to the kernel. The exit code is 1 after a difference, and when the kernel logged a warning.
+// it. With --out, the file "current" there holds the name of the case that runs, for when an engine
+// takes the process down. The kernel needs root. A program runs on one engine after the other;
+// only programs that end are given to the kernel. The exit code is 1 after a difference, and when
+// the kernel logged a warning.
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +37,7 @@ type settings struct {
 	duration           time.Duration
 	out                string
 	refused            string
+	engines            string
 	most               int
 	show               bool
 }
@@ -48,6 +52,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	flags.Uint64Var(&s.start, "start", 0, "number of the first case in the sequence")
 	flags.StringVar(&s.out, "out", "", "folder for cases that differ")
 	flags.StringVar(&s.refused, "refused", "", "also save a small case of each refusal whose message has this text")
+	flags.StringVar(&s.engines, "engines", "interp,kernel", "engines to compare, two or more of interp, jit and kernel, in this order")
 	flags.IntVar(&s.most, "most", 20, "stop after so many differences")
 	flags.BoolVar(&s.show, "show", false, "print the first case and stop")
 	if err := flags.Parse(args); err != nil {
@@ -68,14 +73,16 @@ func run(args []string, stderr io.Writer) int {
 		fmt.Fprint(stderr, gen.Generate(s.seed, s.start))
 		return 0
 	}
-	if err := kernel.Available(); err != nil {
-		fmt.Fprintln(stderr, "difftest:", err)
-		return 2
-	}
-	cpus, err := ebpf.PossibleCPU()
+	pairs, err := pairs(s.engines)
 	if err != nil {
 		fmt.Fprintln(stderr, "difftest:", err)
 		return 2
+	}
+	t := &test{settings: s, stderr: stderr, refusals: map[string]int{}, begin: time.Now(), pairs: pairs}
+	if pairs[len(pairs)-1].Judge.Name() != kernel.Name {
+		t.loop()
+		t.summary()
+		return min(len(t.differences), 1)
 	}
 	log, err := openLog()
 	if err != nil {
@@ -83,10 +90,6 @@ func run(args []string, stderr io.Writer) int {
 		return 2
 	}
 	defer log.close()
-	t := &test{
-		settings: s, stderr: stderr, refusals: map[string]int{}, begin: time.Now(),
-		engines: &gen.Engines{Tested: carom.Interpreter, Judge: kernel.Engine(kernel.Options{}), CPUs: cpus},
-	}
 	t.loop()
 	t.summary()
 	warnings, err := log.warnings()
@@ -103,10 +106,56 @@ func run(args []string, stderr io.Writer) int {
 	return 0
 }
 
+// pairs are the engines to compare, each with the one before it.
+func pairs(names string) ([]gen.Engines, error) {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		cpus = runtime.NumCPU()
+	}
+	known := map[string]carom.Engine{"interp": carom.Interpreter, "jit": carom.JIT, kernel.Name: kernel.Engine(kernel.Options{})}
+	var out []gen.Engines
+	var last carom.Engine
+	for name := range strings.SplitSeq(names, ",") {
+		e := known[name]
+		if e == nil {
+			return nil, fmt.Errorf("--engines %s: there are interp, jit and kernel", name)
+		}
+		if last != nil && last.Name() == kernel.Name {
+			return nil, errors.New("--engines: the kernel comes last, it gets what has run elsewhere")
+		}
+		if name == kernel.Name {
+			if err := kernel.Available(); err != nil {
+				return nil, err
+			}
+		}
+		if last != nil {
+			out = append(out, gen.Engines{Tested: last, Judge: e, CPUs: cpus})
+		}
+		last = e
+	}
+	if len(out) == 0 {
+		return nil, errors.New("--engines: give two engines or more")
+	}
+	return out, nil
+}
+
+// compare runs a case on all engines, until two differ or one does not take it.
+func (t *test) compare(c *gen.Case) (r gen.Report) {
+	if t.out != "" {
+		_ = os.WriteFile(filepath.Join(t.out, "current"), []byte(c.Name+"\n"), 0o644)
+	}
+	for i := range t.pairs {
+		if r = t.pairs[i].Compare(c); r.Verdict != gen.Same {
+			return r
+		}
+	}
+	return r
+}
+
 type test struct {
 	*settings
 	stderr      io.Writer
-	engines     *gen.Engines
+	pairs       []gen.Engines
 	begin       time.Time
 	cases       int
 	programs    int // generated
@@ -142,7 +191,7 @@ func (t *test) one(c *gen.Case) {
 	t.cases++
 	t.programs += len(c.Progs)
 	begin := time.Now()
-	r := t.engines.Compare(c)
+	r := t.compare(c)
 	if d := time.Since(begin); d > slow {
 		fmt.Fprintf(t.stderr, "case %s took %v\n", c.Name, d.Round(time.Millisecond))
 	}
@@ -180,8 +229,8 @@ func (t *test) differ(c *gen.Case, first gen.Report) {
 
 // save minimises a case and writes it to the folder, or prints it when there is none.
 func (t *test) save(c *gen.Case, what string, same func(gen.Report) bool) {
-	small := gen.Minimise(c, attempts, func(c *gen.Case) bool { return same(t.engines.Compare(c)) })
-	last := t.engines.Compare(small)
+	small := gen.Minimise(c, attempts, func(c *gen.Case) bool { return same(t.compare(c)) })
+	last := t.compare(small)
 	text := strings.ReplaceAll("// "+what+":\n"+strings.TrimSpace(last.Text), "\n", "\n// ") + "\n" + small.String()
 	if t.out == "" {
 		fmt.Fprintf(t.stderr, "%s\n", text)
