@@ -16,16 +16,17 @@ import (
 const (
 	engineAuto   = "auto"
 	engineInterp = "interp"
+	engineJIT    = "jit"
 	engineKernel = "kernel"
 	engineBoth   = "both"
 )
 
-var engineNames = []string{engineAuto, engineInterp, engineKernel, engineBoth}
+var engineNames = []string{engineAuto, engineInterp, engineJIT, engineKernel, engineBoth}
 
 // checkEngine finds flags that mean nothing for the engine.
 func (f *runFlags) checkEngine() error {
 	if !slices.Contains(engineNames, f.engine) {
-		return usagef("--engine %s: use auto, interp, kernel or both", f.engine)
+		return usagef("--engine %s: use auto, interp, jit, kernel or both", f.engine)
 	}
 	if f.engine != engineKernel {
 		if f.countEdges && f.engine != engineBoth {

@@ -295,7 +295,7 @@ func (s *summary) total() string {
 	} else {
 		text += ", tail calls not counted (--count-edges counts them)"
 	}
-	if s.Engine != engineKernel { // which does not count instructions
+	if s.Insns > 0 { // counted by the interpreter only
 		text += ", " + plural(uint64(s.Insns), "instruction")
 	}
 	if s.Elapsed == nil || s.Runs == 0 {

@@ -36,7 +36,9 @@ type runFlags struct {
 	noVerify                        bool
 }
 
-const runLong = `Run the programs of an eBPF object in user space, or in the kernel with --engine kernel.
+const runLong = `Run the programs of an eBPF object in user space, or in the kernel with --engine kernel. In user
+space, verified programs run as machine code where the system allows it, the others in the
+interpreter; --engine interp interprets everything.
 
 The input is packets (--pcap, or one with --data-in), calls of a probe (--event), or context
 bytes (--ctx-in). trace_printk output and records of perf event arrays and ring buffers are
@@ -82,7 +84,7 @@ func newRun() *cobra.Command {
 	fl.StringArrayVar(&f.sets, "set", nil, "set an `ELEMENT`, MAP[KEY]=VALUE, or VARIABLE=VALUE; may be repeated")
 	fl.StringArrayVar(&f.dumps, "dump", nil, "print a `MAP` after the runs; may be repeated")
 	fl.StringArrayVar(&f.eventStruct, "events", nil, "`TYPE` of records, MAP:STRUCT (default: named like the map, or event)")
-	fl.StringVar(&f.engine, "engine", engineAuto, "`ENGINE`: interp, kernel, both or auto (interp)")
+	fl.StringVar(&f.engine, "engine", engineAuto, "`ENGINE`: interp, jit, kernel, both or auto (jit where it can)")
 	fl.BoolVar(&f.countEdges, "count-edges", false, "count tail calls in the kernel, by an instrumented copy")
 	fl.IntVar(&f.cpus, "cpus", 1, "number `N` of virtual CPUs, 1 to 256")
 	fl.StringVar(&f.clock, "clock", "real", "`CLOCK` that programs see: real, pcap or fixed")
@@ -263,7 +265,12 @@ func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, se
 	if f.noVerify {
 		opts.Verify = carom.VerifySkip
 	}
-	if f.engine == engineKernel {
+	switch f.engine {
+	case engineInterp:
+		opts.Engine = carom.Interpreter
+	case engineJIT:
+		opts.Engine = carom.JIT
+	case engineKernel:
 		opts = f.kernelOptions()
 	}
 	coll, err := carom.NewCollection(spec, opts)

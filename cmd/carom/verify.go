@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 type verifyFlags struct {
 	program   string
 	kernels   []string
+	helpers   []string
 	log, json bool
 }
 
@@ -68,6 +70,8 @@ func newVerify() *cobra.Command {
 	fl.StringVar(&f.program, "prog", "", "verify only this `PROGRAM`")
 	fl.StringSliceVar(&f.kernels, "kernel", []string{carom.DefaultKernel},
 		"`VERSIONS` of Linux whose rules apply: "+strings.Join(carom.Kernels(), ", "))
+	fl.StringSliceVar(&f.helpers, "helper", nil,
+		"`NUMBER` of a helper that the host adds; NUMBER:unwind when 0 ends the run")
 	fl.BoolVar(&f.log, "log", false, "print the trace that Linux prints at log level 2")
 	fl.BoolVar(&f.json, "json", false, "print JSON lines, one for each program and kernel")
 	return cmd
@@ -116,6 +120,10 @@ func verifyObjects(out io.Writer, paths []string, f *verifyFlags) error {
 		}
 	}
 	f.kernels = slices.Compact(f.kernels)
+	helpers, err := parseHelpers(f.helpers)
+	if err != nil {
+		return err
+	}
 	var all []verified
 	found := false
 	for _, path := range paths {
@@ -131,11 +139,14 @@ func verifyObjects(out io.Writer, paths []string, f *verifyFlags) error {
 			names = []string{f.program}
 		}
 		found = true
-		rows, err := verifyObject(spec, data, filepath.Base(path), names, f)
+		rows, err := verifyObject(spec, data, filepath.Base(path), names, helpers, f)
 		if err != nil {
 			return fmt.Errorf("%s: %w", filepath.Base(path), loadError(err))
 		}
 		all = append(all, rows...)
+		if f.program == "" {
+			all = append(all, checkMaps(spec, filepath.Base(path), rows)...)
+		}
 	}
 	if !found {
 		return usagef("no object has a program %q; carom verify %s lists those there are", f.program, filepath.Base(paths[0]))
@@ -147,10 +158,10 @@ func verifyObjects(out io.Writer, paths []string, f *verifyFlags) error {
 }
 
 // verifyObject verifies programs of one object on every kernel.
-func verifyObject(spec *ebpf.CollectionSpec, data []byte, object string, names []string, f *verifyFlags) ([]verified, error) {
+func verifyObject(spec *ebpf.CollectionSpec, data []byte, object string, names []string, helpers []carom.Helper, f *verifyFlags) ([]verified, error) {
 	var rows []verified
 	for _, kernel := range f.kernels {
-		opts := &carom.VerifyOptions{Kernel: kernel, Object: bytes.NewReader(data)}
+		opts := &carom.VerifyOptions{Kernel: kernel, Object: bytes.NewReader(data), Helpers: helpers}
 		var log bytes.Buffer
 		if f.log {
 			opts.Log = &log
@@ -175,6 +186,45 @@ func verifyObject(spec *ebpf.CollectionSpec, data []byte, object string, names [
 		}
 	}
 	return rows, nil
+}
+
+// parseHelpers reads --helper. What such a helper takes is not known, so it takes anything.
+func parseHelpers(list []string) ([]carom.Helper, error) {
+	var out []carom.Helper
+	for _, s := range list {
+		number, unwind, found := strings.Cut(s, ":")
+		id, err := strconv.ParseUint(number, 0, 31)
+		if err != nil || id == 0 || found && unwind != "unwind" {
+			return nil, usagef("--helper %s: use the number that programs call, or NUMBER:unwind", s)
+		}
+		h := carom.Helper{UnwindOnZero: found}
+		h.ID, h.Name, h.Ret = uint32(id), "helper_"+number, carom.RetInteger
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+// checkMaps makes and fills the maps of an object whose programs are accepted, and returns a row when
+// that fails.
+func checkMaps(spec *ebpf.CollectionSpec, object string, rows []verified) []verified {
+	for i := range rows {
+		if v := rows[i].Verdict; v == verdictRejected || v == verdictError {
+			return nil
+		}
+	}
+	start := time.Now()
+	coll, err := carom.NewCollection(spec, &carom.Options{CPUs: 1, Verify: carom.VerifySkip})
+	if err == nil {
+		_ = coll.Close()
+		return nil
+	}
+	var link *carom.LinkError
+	if errors.As(err, &link) {
+		return nil // of helpers that user space does not have
+	}
+	row := verified{Object: object, Program: "(maps)", Type: "-", Kernel: carom.DefaultKernel, Time: time.Since(start).Nanoseconds()}
+	row.fill(nil, loadError(err))
+	return []verified{row}
 }
 
 // fill takes over what the verifier says.

@@ -102,11 +102,35 @@ func TestVerifyUnsupported(t *testing.T) {
 	}
 }
 
+// Maps that cannot be made or filled keep an object from loading, too.
+func TestVerifyMaps(t *testing.T) {
+	for object, want := range map[string]string{
+		"u8_prog_array.o": "key_size is 1", "values_too_many.o": "past max_entries 1", "values_other_type.o": "program type",
+	} {
+		code, out, errOut := cli(t, "", "verify", testdata+object)
+		if text := strings.Join(strings.Fields(out), " "); code != exitFailed || !strings.Contains(text, want) || !strings.Contains(text, "(maps)") {
+			t.Errorf("%s: exit %d, %q\n%s", object, code, errOut, out)
+		}
+	}
+}
+
+// Helpers that a host adds are known by number only.
+func TestVerifyHelper(t *testing.T) {
+	if code, _, _ := cli(t, "", "verify", examples+"unwind/unwind.o"); code != exitRejected {
+		t.Errorf("exit %d", code)
+	}
+	for _, helper := range []string{"65537", "65537:unwind", "0x10001"} {
+		wantLines(t, strings.ReplaceAll(ok(t, "verify", examples+"unwind/unwind.o", "--kernel", "6.18,6.12", "--helper", helper), "SchedCLS", ""),
+			"unwind.o classify loads loads", "unwind.o receive loads loads")
+	}
+}
+
 func TestVerifyUsage(t *testing.T) {
 	for want, args := range map[string][]string{
 		"no object file":        {"verify"},
 		"6.1, 6.6, 6.12, 6.18":  {"verify", dispatch, "--kernel", "5.4"},
 		`no object has a progr`: {"verify", dispatch, "--prog", "nope"},
+		"--helper x":            {"verify", dispatch, "--helper", "x"},
 		"--no-verify":           {"run", dispatch, "--pcap", traffic, "--engine", "kernel", "--no-verify"},
 	} {
 		code, _, errOut := cli(t, "", args...)

@@ -124,7 +124,9 @@ func writeKernels(b *strings.Builder, all []verified, kernels []string) {
 			order = append(order, k)
 		}
 		cell := map[string]string{verdictAccepted: "loads", verdictRejected: "rejected", verdictUnsupported: "not judged", verdictError: "error"}[r.Verdict]
-		rows[k][3+slices.Index(kernels, r.Kernel)] = cell
+		if at := slices.Index(kernels, r.Kernel); at >= 0 {
+			rows[k][3+at] = cell
+		}
 	}
 	for _, k := range order {
 		t.add(rows[k]...)
