@@ -18,7 +18,7 @@ func mutate(r *rand.Rand, p *VerifyProg) *VerifyProg {
 		}
 		p.Made = append(p.Made, "m:wide")
 		if in.IsWide() && in.Src != 0 {
-			in.Imm = int32(r.IntN(numVMaps))
+			in.Imm = int32(r.IntN(len(p.MapSpecs())))
 		}
 		return p
 	}

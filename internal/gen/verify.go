@@ -18,6 +18,16 @@ type VerifyProg struct {
 	License string
 	Insns   []isa.Insn
 	Funcs   []VerifyFunc // func_info, sorted; empty without BTF
+	// Maps are the program's own, nil for VerifyMaps.
+	Maps []*ebpf.MapSpec
+}
+
+// MapSpecs are the maps that wide loads refer to.
+func (p *VerifyProg) MapSpecs() []*ebpf.MapSpec {
+	if p.Maps != nil {
+		return p.Maps
+	}
+	return VerifyMaps()
 }
 
 // VerifyFunc says which of VerifyFuncs a function of the program is.
@@ -88,17 +98,38 @@ var vkinds = [...]vkind{
 // GenerateVerify makes the program with a number in the sequence of a seed.
 func GenerateVerify(seed, number uint64) *VerifyProg {
 	b := &vb{Rand: rand.New(rand.NewPCG(seed^0x766572696679, number))}
+	if b.chance(15) {
+		if p, ok := b.fromCase(seed, number); ok {
+			return p
+		}
+	}
 	b.k = b.anyKind()
 	b.table = linux.Helpers(linux.HelperScope{Type: b.k.typ, Attach: b.k.attach, Sleepable: b.k.flags&verifySleepable != 0})
 	b.license = "GPL"
 	b.build()
 	p := b.link()
+	b.frame(p)
 	if b.chance(25) {
 		for range 1 + b.IntN(2) {
 			p = mutate(b.Rand, p)
 		}
 	}
 	return p
+}
+
+// frame changes what is around the instructions, seldom.
+func (b *vb) frame(p *VerifyProg) {
+	switch b.IntN(60) {
+	case 0, 1:
+		p.Made = append(p.Made, "strict")
+		p.Flags |= 1 // BPF_F_STRICT_ALIGNMENT
+	case 2:
+		p.Made = append(p.Made, "flags")
+		p.Flags |= one(b.Rand, uint32(verifySleepable), verifyFrags, 1<<1, 1<<20)
+	case 3:
+		p.Made = append(p.Made, "attach")
+		p.Attach = ebpf.AttachType(b.IntN(60))
+	}
 }
 
 func (b *vb) anyKind() *vkind {

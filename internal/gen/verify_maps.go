@@ -172,7 +172,7 @@ func VerifyFuncs() []*btf.Func {
 		s := &btf.Struct{Name: name, Size: 4, Members: []btf.Member{{Name: "x", Type: num}}}
 		out = append(out, f("g_"+name, btf.GlobalFunc, num, &btf.Pointer{Target: s}, u64))
 	}
-	return out
+	return append(out, caseFuncs(u64)...)
 }
 
 // verifyContexts are the structures of contexts, once each.

@@ -1,6 +1,8 @@
 package verifier
 
 import (
+	"fmt"
+
 	"github.com/carom-bpf/carom/internal/isa"
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/verifier/cfg"
@@ -13,8 +15,10 @@ import (
 const (
 	flagStrictAlignment = 1 << 0 // BPF_F_STRICT_ALIGNMENT
 	flagAnyAlignment    = 1 << 1 // BPF_F_ANY_ALIGNMENT
-	flagSleepable       = 1 << 4 // BPF_F_SLEEPABLE
-	flagFrags           = 1 << 5 // BPF_F_XDP_HAS_FRAGS
+	// knownFlags are all that Linux 6.18 takes without a token (bpf_prog_load, kernel/bpf/syscall.c).
+	knownFlags    = 1<<8 - 1
+	flagSleepable = 1 << 4 // BPF_F_SLEEPABLE
+	flagFrags     = 1 << 5 // BPF_F_XDP_HAS_FRAGS
 )
 
 // Helpers that control flow knows: BPF_FUNC_tail_call, and BPF_FUNC_timer_set_callback, whose
@@ -34,6 +38,13 @@ func (v *verifier) checkProgram() *reject.Error {
 			Code: CodeProgram, Errno: errno, Insn: -1, Reg: -1,
 			Found:  "program type " + p.Type.String() + " with expected attach type " + p.AttachType.String(),
 			Needed: "an attach type of the program's type",
+		}
+	}
+	if p.Flags&^knownFlags != 0 {
+		return &reject.Error{
+			Code: CodeProgram, Errno: linux.EINVAL, Insn: -1, Reg: -1,
+			Found:  fmt.Sprintf("program flags %#x", p.Flags),
+			Needed: fmt.Sprintf("no flags other than %#x", uint32(knownFlags)),
 		}
 	}
 	v.strict = p.Flags&flagStrictAlignment != 0

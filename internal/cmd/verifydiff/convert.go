@@ -48,6 +48,16 @@ func (c *converter) program(p *gen.VerifyProg) *verifier.Program {
 	out := &verifier.Program{
 		Name: "p", Type: p.Type, AttachType: p.Attach, Flags: p.Flags, GPL: p.License == "GPL", Insns: p.Insns, Maps: c.maps,
 	}
+	if p.Maps != nil {
+		out.Maps = nil
+		for _, s := range p.Maps {
+			m := convertMap(s)
+			if s.Flags&linux.MapReadOnlyProg != 0 {
+				m.Frozen, m.Data = true, s.Contents[0].Value.([]byte)
+			}
+			out.Maps = append(out.Maps, m)
+		}
+	}
 	for _, f := range p.Funcs {
 		fn := c.funcs[f.Func]
 		out.Funcs = append(out.Funcs, verifier.Func{Insn: f.Insn, Name: fn.Name, Type: fn})

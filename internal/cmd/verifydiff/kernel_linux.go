@@ -28,12 +28,57 @@ type judge struct {
 	specs   []*ebpf.MapSpec
 	held    []*ebpf.Map
 	fds     []int32
+	extra   map[mapKey]*ebpf.Map     // of programs that have their own
 	owned   map[progsKey][]*ebpf.Map // maps that each kind of program has for itself
 	types   *btf.Handle
 	typeIDs []btf.TypeID
 	funcs   []*btf.Func
 	log     []byte
 	attr    []byte
+}
+
+// mapKey is what maps that can stand for each other have in common.
+type mapKey struct {
+	typ                        ebpf.MapType
+	key, value, entries, flags uint32
+	kind                       progsKey // of PROG_ARRAYs
+}
+
+// mapFDs finds or makes the maps of a program.
+func (j *judge) mapFDs(p *gen.VerifyProg) ([]int32, error) {
+	if p.Maps == nil {
+		fds := append([]int32(nil), j.fds...)
+		for i, m := range j.ownMaps(p) {
+			fds[gen.VerifyOwn()[i]] = int32(m.FD())
+		}
+		return fds, nil
+	}
+	var fds []int32
+	for _, s := range p.Maps {
+		key := mapKey{typ: s.Type, key: s.KeySize, value: s.ValueSize, entries: s.MaxEntries, flags: s.Flags}
+		if s.Type == ebpf.ProgramArray {
+			key.kind = progsKey{p.Type, p.Attach, p.Flags}
+		}
+		m := j.extra[key]
+		if m == nil {
+			var err error
+			if m, err = newExtra(s); err != nil {
+				return nil, fmt.Errorf("map %s: %w", s.Name, err)
+			}
+			j.extra[key] = m
+		}
+		fds = append(fds, int32(m.FD()))
+	}
+	return fds, nil
+}
+
+// newExtra makes a map of a program that has its own.
+func newExtra(s *ebpf.MapSpec) (*ebpf.Map, error) {
+	c := s.Copy()
+	if s.Flags&linux.MapReadOnlyProg == 0 { // the others are filled, and frozen because of their name
+		c.Contents = nil
+	}
+	return ebpf.NewMap(c)
 }
 
 // progsKey is what programs in one PROG_ARRAY have in common.
@@ -45,7 +90,7 @@ type progsKey struct {
 
 func newJudge() (*judge, error) {
 	j := &judge{
-		specs: gen.VerifyMaps(), owned: map[progsKey][]*ebpf.Map{}, funcs: gen.VerifyFuncs(),
+		specs: gen.VerifyMaps(), owned: map[progsKey][]*ebpf.Map{}, extra: map[mapKey]*ebpf.Map{}, funcs: gen.VerifyFuncs(),
 		log: make([]byte, 1<<18), attr: make([]byte, 152),
 	}
 	for _, s := range j.specs {
@@ -103,6 +148,9 @@ func (j *judge) close() {
 	for _, m := range j.held {
 		m.Close()
 	}
+	for _, m := range j.extra {
+		m.Close()
+	}
 	for _, own := range j.owned {
 		for _, m := range own {
 			m.Close()
@@ -154,9 +202,9 @@ func (j *judge) ask(p *gen.VerifyProg) answer {
 		return answer{err: errors.New("not given to Linux")}
 	}
 	code, license := isa.Encode(p.Insns), append([]byte(p.License), 0)
-	fds := append([]int32(nil), j.fds...)
-	for i, m := range j.ownMaps(p) {
-		fds[gen.VerifyOwn()[i]] = int32(m.FD())
+	fds, err := j.mapFDs(p)
+	if err != nil {
+		return answer{err: err, reason: err.Error()}
 	}
 	clear(j.attr)
 	put32 := func(off int, v uint32) { binary.NativeEndian.PutUint32(j.attr[off:], v) }

@@ -120,6 +120,7 @@ func (r *random) one(n uint64, p *gen.VerifyProg) {
 	r.loaded++
 	if k.ownFault() {
 		r.bugs++
+		fmt.Fprintf(r.stdout, "number %d: Linux has a bug: %s\n", n, k.reason)
 		return
 	}
 	c := r.askCarom(p)

@@ -96,11 +96,11 @@ func (r *random) text(number uint64, p *gen.VerifyProg) string {
 	for _, l := range strings.Split(strings.TrimSpace(k.log), "\n") {
 		fmt.Fprintf(&b, "//   %s\n", l)
 	}
-	fmt.Fprint(&b, disassemble(p, r.convert))
+	fmt.Fprint(&b, disassemble(p))
 	return b.String()
 }
 
-func disassemble(p *gen.VerifyProg, c *converter) string {
+func disassemble(p *gen.VerifyProg) string {
 	var b strings.Builder
 	for i := 0; i < len(p.Insns); i++ {
 		var next isa.Insn
@@ -108,8 +108,8 @@ func disassemble(p *gen.VerifyProg, c *converter) string {
 			next = p.Insns[i+1]
 		}
 		text := isa.Disassemble(p.Insns[i], next, isa.Names{PC: i, Map: func(l isa.Insn) string {
-			if int(l.Imm) < len(c.maps) && l.Imm >= 0 {
-				return c.maps[l.Imm].Name
+			if maps := p.MapSpecs(); int(l.Imm) < len(maps) && l.Imm >= 0 {
+				return maps[l.Imm].Name
 			}
 			return ""
 		}})

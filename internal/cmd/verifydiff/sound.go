@@ -82,8 +82,8 @@ var errCannotRun = errors.New("cannot be run")
 
 // load gives a program to the engine. Its PROG_ARRAY holds a program that returns a number, and
 // itself.
-func (r *runner) load(p *gen.VerifyProg, c *converter) (engine.Collection, error) {
-	insns, err := asm.Parse(disassembleRaw(p, c))
+func (r *runner) load(p *gen.VerifyProg) (engine.Collection, error) {
+	insns, err := asm.Parse(disassembleRaw(p))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errCannotRun, err)
 	}
@@ -98,6 +98,7 @@ func (r *runner) load(p *gen.VerifyProg, c *converter) (engine.Collection, error
 		"p": program("p", nil), "leaf": program("leaf", nil),
 	}}
 	spec.Programs["p"].Instructions, spec.Programs["leaf"].Instructions = insns, leaf
+	maps := p.MapSpecs()
 	opts := &engine.Options{CPUs: 1, MapReplacements: map[string]engine.Map{}}
 	for i := 0; i < len(p.Insns); i++ {
 		in := p.Insns[i]
@@ -108,16 +109,23 @@ func (r *runner) load(p *gen.VerifyProg, c *converter) (engine.Collection, error
 		if in.Src != isa.PseudoMapIdx && in.Src != isa.PseudoMapIdxValue {
 			continue
 		}
-		s := r.specs[in.Imm]
-		if r.maps[in.Imm] == nil {
-			return nil, fmt.Errorf("%w: maps of type %v", errCannotRun, s.Type)
-		}
+		s := maps[in.Imm]
 		spec.Maps[s.Name] = s
-		if s.Type == ebpf.ProgramArray {
+		if s.InnerMap != nil && p.Maps != nil {
 			s = s.Copy()
-			s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: "leaf"}, {Key: uint32(2), Value: "p"}}
+			s.Contents = nil
 			spec.Maps[s.Name] = s
-		} else {
+		} else if s.Type == ebpf.ProgramArray {
+			s = s.Copy()
+			s.Contents = []ebpf.MapKV{{Key: uint32(0), Value: "leaf"}}
+			if s.MaxEntries > 2 {
+				s.Contents = append(s.Contents, ebpf.MapKV{Key: uint32(2), Value: "p"})
+			}
+			spec.Maps[s.Name] = s
+		} else if p.Maps == nil {
+			if r.maps[in.Imm] == nil {
+				return nil, fmt.Errorf("%w: maps of type %v", errCannotRun, s.Type)
+			}
 			opts.MapReplacements[s.Name] = r.maps[in.Imm]
 		}
 	}
@@ -253,15 +261,16 @@ func (r *runner) run(coll engine.Collection, p *gen.VerifyProg, rng *rand.Rand, 
 }
 
 // disassembleRaw is the program as the assembler reads it.
-func disassembleRaw(p *gen.VerifyProg, c *converter) string {
+func disassembleRaw(p *gen.VerifyProg) string {
 	var b strings.Builder
+	maps := p.MapSpecs()
 	for i := 0; i < len(p.Insns); i++ {
 		var next isa.Insn
 		if i+1 < len(p.Insns) {
 			next = p.Insns[i+1]
 		}
 		fmt.Fprintln(&b, isa.Disassemble(p.Insns[i], next, isa.Names{PC: i, Map: func(l isa.Insn) string {
-			return c.maps[l.Imm].Name
+			return maps[l.Imm].Name
 		}}))
 		if p.Insns[i].IsWide() {
 			i++

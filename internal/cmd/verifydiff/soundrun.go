@@ -115,7 +115,7 @@ func (s *sound) try(p *gen.VerifyProg, n uint64) (err error) {
 	if verdict.Facts != nil {
 		watch.fact = &factCheck{facts: verdict.Facts, jump: -1}
 	}
-	coll, err := s.runner.load(p, s.convert)
+	coll, err := s.runner.load(p)
 	if errors.Is(err, errCannotRun) {
 		s.cannot[kindOf(err)]++
 		return nil
@@ -164,7 +164,7 @@ func (s *sound) saveViolation(n uint64, p *gen.VerifyProg, err error) {
 			}
 		}
 	}
-	text := fmt.Sprintf("// seed %d number %d\n// type %v, attach type %d, flags %#x, func_info %v\n// %v\n%s", s.seed, n, p.Type, p.Attach, p.Flags, p.Funcs, err, disassemble(p, s.convert))
+	text := fmt.Sprintf("// seed %d number %d\n// type %v, attach type %d, flags %#x, func_info %v\n// %v\n%s", s.seed, n, p.Type, p.Attach, p.Flags, p.Funcs, err, disassemble(p))
 	fmt.Fprintln(s.stdout, text)
 	if s.dir == "" {
 		return
