@@ -156,7 +156,7 @@ func TestKernelEngineErrors(t *testing.T) {
 		{[]string{unwind, "--data-in", packet, "--engine", "kernel"}, exitUnsupported, "calls helper 65537, which Linux does not have"},
 		{[]string{unwind, "--data-in", packet, "--engine", "both"}, exitUnsupported, "calls helper 65537, which Linux does not have"},
 		{[]string{line, "--engine", "kernel"}, exitUnsupported, "only where it is attached"},
-		{[]string{dispatch, "--data-in", packet, "--engine", "magic"}, exitUsage, "use auto, interp, kernel or both"},
+		{[]string{dispatch, "--data-in", packet, "--engine", "magic"}, exitUsage, "use auto, interp, jit, kernel or both"},
 		{[]string{dispatch, "--data-in", packet, "--engine", "kernel", "--trace"}, exitUsage, "--trace is for user space"},
 		{[]string{dispatch, "--data-in", packet, "--engine", "kernel", "--cpus", "256"}, exitFailed, "there is no CPU"},
 	} {

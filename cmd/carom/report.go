@@ -18,7 +18,7 @@ import (
 type summary struct {
 	Kind     string         `json:"kind"` // summary
 	Object   string         `json:"object"`
-	Engine   string         `json:"engine"` // that gave the numbers: interp or kernel
+	Engine   string         `json:"engine"` // that gave the numbers: interp, jit or kernel
 	Entry    string         `json:"entry"`
 	Type     string         `json:"type"`
 	Inputs   uint64         `json:"inputs"` // packets, events or single runs
@@ -127,6 +127,9 @@ func (s *summary) refusal() error {
 // finish computes the lists from what was counted.
 func (s *summary) finish(coll *carom.Collection, records []*recordMap, f *runFlags) error {
 	s.Engine, s.Counted = engineInterp, true
+	if p := coll.Programs[s.Entry]; p != nil && p.Jited() {
+		s.Engine = engineJIT
+	}
 	if f.engine == engineKernel {
 		s.Engine, s.Counted = engineKernel, f.countEdges
 	}

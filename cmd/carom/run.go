@@ -84,7 +84,7 @@ func newRun() *cobra.Command {
 	fl.StringArrayVar(&f.sets, "set", nil, "set an `ELEMENT`, MAP[KEY]=VALUE, or VARIABLE=VALUE; may be repeated")
 	fl.StringArrayVar(&f.dumps, "dump", nil, "print a `MAP` after the runs; may be repeated")
 	fl.StringArrayVar(&f.eventStruct, "events", nil, "`TYPE` of records, MAP:STRUCT (default: named like the map, or event)")
-	fl.StringVar(&f.engine, "engine", engineAuto, "`ENGINE`: interp, jit, kernel, both or auto (jit where it can)")
+	fl.StringVar(&f.engine, "engine", engineAuto, "`ENGINE`: interp, jit, kernel, both or auto (jit if possible)")
 	fl.BoolVar(&f.countEdges, "count-edges", false, "count tail calls in the kernel, by an instrumented copy")
 	fl.IntVar(&f.cpus, "cpus", 1, "number `N` of virtual CPUs, 1 to 256")
 	fl.StringVar(&f.clock, "clock", "real", "`CLOCK` that programs see: real, pcap or fixed")

@@ -238,7 +238,7 @@ type Result struct {
 	CPU          int
 	TailCalls    int           // taken, in the last repetition
 	Misses       int           // not taken, in the last repetition
-	Instructions int64         // executed in all repetitions; 0 where the engine does not count
+	Instructions int64         // executed in all repetitions; 0 of machine code, which does not count
 	Duration     time.Duration // of one repetition on average; measured when Input.Repeat is set
 	Redirect     Redirect
 	// UnwoundBy is the name of the helper that ended the run by returning 0, empty otherwise.

@@ -11,7 +11,7 @@ type Result struct {
 	R0           uint64
 	TailCalls    int   // taken
 	Misses       int   // not taken
-	Instructions int64 // executed, a wide load counted as one
+	Instructions int64 // executed, a wide load counted as one; 0 of native code
 	Unwound      *Helper
 }
 
@@ -65,7 +65,8 @@ func (c *CPU) Run(p *Program, r1, r2 uint64, limits Limits, res *Result) error {
 		return c.err
 	}
 	var r0 uint64
-	if c.canRunNative(p) {
+	native := c.canRunNative(p)
+	if native {
 		r0 = c.runNative(p, r1, r2)
 	} else {
 		r0 = c.exec(p, 0, r1, r2, 0)
@@ -74,7 +75,9 @@ func (c *CPU) Run(p *Program, r1, r2 uint64, limits Limits, res *Result) error {
 		c.fault(p, 0, ErrLeak, "the program ended with %d ring buffer record(s) or lock(s) held; release each on every path", len(c.records))
 	}
 	res.TailCalls, res.Misses = c.tailCalls, c.misses
-	res.Instructions = c.executed - c.fuel
+	if !native { // which counts rounds of loops only
+		res.Instructions = c.executed - c.fuel
+	}
 	res.Unwound = c.unwound
 	c.dropRecords()
 	switch c.stop {
