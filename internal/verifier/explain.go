@@ -187,7 +187,10 @@ func stripCasts(s string) string { return casts.ReplaceAllString(s, "") }
 // callName returns the name of the function that an instruction calls.
 func (x *explainer) callName(insn int) string {
 	in := x.v.insns[insn]
-	if in.Op != opCall {
+	switch {
+	case in.Class() == isa.ClassLD && in.Op&0xe0 != isa.ModeIMM:
+		return "BPF_LD_ABS"
+	case in.Op != opCall:
 		return ""
 	}
 	switch in.Src {
@@ -210,7 +213,7 @@ func (v *verifier) functionName(sub int) string {
 	if sub == 0 {
 		return v.prog.Name
 	}
-	return fmt.Sprintf("function %d", sub)
+	return fmt.Sprintf("func#%d", sub) // as Linux's log has it
 }
 
 // callText is a call as text: bpf_map_lookup_elem(&scratch).
@@ -317,6 +320,9 @@ func (x *explainer) number(n *node) (code, sentence string) {
 			return name, name
 		}
 		if s := x.origin(n); s != "" {
+			if strings.HasPrefix(s, "a number") {
+				return "index", s
+			}
 			return "index", made + s
 		}
 		made = "a number made of "

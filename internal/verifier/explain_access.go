@@ -379,7 +379,7 @@ func (x *explainer) access() explanation {
 			fmt.Sprintf("Map %s is accessed as if it were memory.", mapName(r.Map)),
 			"Look its value up with bpf_map_lookup_elem.",
 		}
-	case r.Type.base() == PtrToMem && r.MemSize > 0:
+	case r.Type.base() == PtrToMem:
 		off, size := x.accessed()
 		if !x.writes() || r.Type&MemRdonly == 0 {
 			return x.region(&r, n, off+int(r.Off), size, uint64(r.MemSize), kindPhrase(&r))
@@ -472,10 +472,13 @@ func (x *explainer) context() explanation {
 	c := linux.NewContexts().Of(x.v.prog.Type, x.v.prog.AttachType)
 	if c != nil && c.Name != "" {
 		name = "struct " + c.Name
+		if strings.Contains(c.Name, " ") {
+			name = "the " + c.Name // no structure of C
+		}
 	}
 	if c == nil || len(c.Fields) == 0 {
 		return explanation{
-			fmt.Sprintf("The %d bytes at offset %d of %s cannot be %s by programs of type %s.", size, off, name, verb, x.v.prog.Type),
+			fmt.Sprintf("%s at offset %d of %s cannot be %s by programs of type %s.", bytesText(size), off, name, verb, x.v.prog.Type),
 			"Access inside of it, with aligned loads of the sizes of its fields.",
 		}
 	}
@@ -502,6 +505,12 @@ func (x *explainer) context() explanation {
 			"Access the whole field with its own type; the compiler may have merged or split accesses, which volatile prevents.",
 		}
 	}
+	if off < 0 {
+		return explanation{
+			fmt.Sprintf("Offset %d lies before %s.", off, name),
+			"Access the fields of the context through the unchanged ctx.",
+		}
+	}
 	if uint32(off) >= c.Size {
 		return explanation{
 			fmt.Sprintf("Offset %d lies behind %s, which has %d bytes for programs.", off, name, c.Size),
@@ -523,10 +532,16 @@ func (x *explainer) stack() explanation {
 		if at < -linux.MaxStack {
 			return x.stackTooLarge(at)
 		}
+		if at >= 0 {
+			return explanation{
+				fmt.Sprintf("%s %s from fp%+d on, but the stack frame lies below fp.", x.does(), bytesText(size), at),
+				"Use negative offsets from R10. In C, this is an index behind the end of an array.",
+			}
+		}
 		if at+size > 0 {
 			return explanation{
-				fmt.Sprintf("%s %d bytes from fp%+d on, which runs %d bytes past the end of the stack frame.",
-					x.does(), size, at, at+size),
+				fmt.Sprintf("%s %s from fp%+d on, which runs %s past the end of the stack frame.",
+					x.does(), bytesText(size), at, bytesText(at+size)),
 				"The variable is smaller than what is accessed: compare its size with the size that is asked for (of the map's key or value, or the size argument).",
 			}
 		}
@@ -600,6 +615,15 @@ func (x *explainer) uninit() explanation {
 func (x *explainer) alignment() explanation {
 	off, size := x.accessed()
 	r := x.reg()
+	if r.Type == ScalarValue {
+		return x.numberAccess(x.node(x.r.Reg))
+	}
+	if r.Type == PtrToStack && !r.Var.IsConst() {
+		return explanation{
+			fmt.Sprintf("An access of %d bytes on the stack must be at a multiple of %d, and the variable offset of this one is not.", size, size),
+			"Let the index count whole elements: give the array the type that is accessed.",
+		}
+	}
 	if r.Type == PtrToStack {
 		return explanation{
 			fmt.Sprintf("An access of %d bytes on the stack must be at a multiple of %d, and this one is at fp%+d.",

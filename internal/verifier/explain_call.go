@@ -121,7 +121,18 @@ func callArguments(line, name string) []string {
 
 func (x *explainer) argument() explanation {
 	in, n := x.v.insns[x.r.Insn], x.r.Reg
-	if in.Op != opCall || n < 1 || n > 5 || x.t == nil {
+	switch {
+	case in.Class() == isa.ClassLD:
+		return explanation{
+			"Loads with BPF_LD_ABS and BPF_LD_IND take the packet from the context in R6, and something else is there.",
+			"Copy the context to R6 at the beginning and leave it there.",
+		}
+	case in.Op == opCall && in.Src == isa.CallLocal && n < 1:
+		return explanation{
+			fmt.Sprintf("The global function %s() has an argument of a type that cannot be checked.", x.callName(x.r.Insn)),
+			"Give it arguments that are numbers, the context of this program type, or pointers to types of known size; or make it static.",
+		}
+	case in.Op != opCall || n < 1 || n > 5 || x.t == nil:
 		return explanation{}
 	}
 	r := x.reg()
@@ -158,6 +169,12 @@ func (x *explainer) argument() explanation {
 		return explanation{
 			fmt.Sprintf("%s must be a string that is known when the program loads.", x.argName(n)),
 			`Use static const char fmt[] = "…";`,
+		}
+	}
+	if r.RefID != 0 && (r.Off != 0 || !r.Var.IsConst()) {
+		return explanation{
+			fmt.Sprintf("%s points into %s, and not to where it begins.", x.argName(n), kindPhrase(&r)),
+			fmt.Sprintf("Pass to %s() what the call that acquired it returned.", p.Name),
 		}
 	}
 	what := fmt.Sprintf("%s is %s, which %s() does not take.", x.argName(n), kindPhrase(&r), p.Name)
@@ -203,7 +220,7 @@ func (x *explainer) size(r *reg, n int) explanation {
 	case r.isNull():
 		return explanation{fmt.Sprintf("%s() does not take a size of 0.", x.callName(x.r.Insn)), "Pass the size of the buffer."}
 	case r.isConst() && r.Smin < 0:
-		return explanation{fmt.Sprintf("%s is %d.", strings.TrimSuffix(who, ","), r.Smin), "Pass the size of the buffer."}
+		return explanation{fmt.Sprintf("The size that is passed to %s() is %d.", x.callName(x.r.Insn), r.Smin), "Pass the size of the buffer."}
 	case r.Smin < 0:
 		return explanation{
 			fmt.Sprintf("%s may be negative (%s).", who, rangeText(r)),
@@ -410,10 +427,16 @@ func (x *explainer) result() explanation {
 		return explanation{}
 	}
 	r := x.t.regs[0]
-	if x.v.state.frameNo() > 0 || r.Type == PtrToStack {
+	switch {
+	case r.Type == PtrToStack:
 		return explanation{
-			"A function cannot return a pointer to its own stack, and a callback must return 0 or 1.",
-			"Write to memory of the caller instead, or return 0 to go on and 1 to stop.",
+			"The function returns a pointer to the stack, which is gone when it has returned.",
+			"Let the caller pass a pointer to memory of its own, and write there.",
+		}
+	case x.t.frame > 0:
+		return explanation{
+			fmt.Sprintf("The callback may return %s, and must return 0 or 1.", rangeText(&r)),
+			"Return 0 to go on, and 1 to stop.",
 		}
 	}
 	rule := linux.ReturnRuleOf(x.v.prog.Type, x.v.prog.AttachType)

@@ -160,6 +160,12 @@ func (x *explainer) unsupported() explanation {
 }
 
 func (x *explainer) program() explanation {
+	if x.r.Found == "" && x.v.sleepable {
+		return explanation{
+			fmt.Sprintf("A program of type %s cannot be sleepable here.", x.v.prog.Type),
+			"Leave out the .s of its section, or attach it with fentry, fexit, LSM, iter or uprobe.",
+		}
+	}
 	if x.r.Found == "" {
 		return explanation{}
 	}

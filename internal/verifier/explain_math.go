@@ -30,7 +30,7 @@ func (x *explainer) pointerMath() explanation {
 		ptr, n = src, x.node(int(in.Src))
 	}
 	what := upper(x.value(n, int(in.Dst)))
-	if !strings.Contains(strings.ToLower(what), kindPhrase(&ptr)) {
+	if !strings.Contains(strings.ToLower(what), kindPhrase(&ptr)) && !strings.HasPrefix(what, "A pointer") {
 		what += " (" + kindPhrase(&ptr) + ")"
 	}
 	switch {
