@@ -49,6 +49,7 @@ func kernelMaps(t testing.TB, maps []*Map) []int32 {
 func mapSpec(m *Map) *ebpf.MapSpec {
 	return &ebpf.MapSpec{
 		Name: m.Name, Type: m.Type, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries, Flags: m.Flags,
+		Key: m.Key, Value: m.Value,
 	}
 }
 
