@@ -2,6 +2,7 @@ package carom_test
 
 import (
 	"context"
+	"encoding/binary"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -62,6 +63,7 @@ const checksum = `
 	r2 = *(u32 *)(r1 +0)
 	r3 = *(u32 *)(r1 +4)
 	r0 = 0
+	r6 = 750
 loop:
 	r4 = r2
 	r4 += 2
@@ -69,7 +71,8 @@ loop:
 	r5 = *(u16 *)(r2 +0)
 	r0 += r5
 	r2 = r4
-	goto loop
+	r6 -= 1
+	if r6 != 0 goto loop
 fold:
 	r5 = r0
 	r5 >>= 16
@@ -121,108 +124,153 @@ func chain(text string) source {
 
 func single(text string) source { return source{progs: map[string]string{"p": text}} }
 
-// repeat takes the set-up of packet and context out of the picture; BenchmarkInterpRunInput has it.
-const repeat = 100
+// workload is one program to measure.
+type workload struct {
+	name   string
+	source source
+	data   []byte
+	repeat int // takes the set-up of packet and context out of the picture; BenchmarkRunInput has it
+	want   uint64
+	hops   int
+}
 
-// pinnedRun measures p on a reserved virtual CPU and returns the last result.
-func pinnedRun(b *testing.B, s source, in *carom.Input, opts *carom.Options) *carom.Result {
-	b.Helper()
-	coll := s.load(b, opts)
-	ctx := context.Background()
-	cpu, err := coll.CPU(ctx, 0)
-	check(b, err)
-	defer cpu.Release()
-	p, res := coll.Programs["p"], new(carom.Result)
-	check(b, cpu.Run(ctx, p, in, res))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := cpu.Run(ctx, p, in, res); err != nil {
-			b.Fatal(err)
-		}
+func workloads() []workload {
+	small, full := make([]byte, 64), make([]byte, 1500)
+	tcp := make([]byte, 64)
+	copy(tcp, packet54())
+	tcp[37] = 22
+	for i := range full {
+		full[i] = byte(i)
 	}
-	return res
-}
-
-func perInsn(b *testing.B, res *carom.Result) {
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(res.Instructions), "ns/insn")
-}
-
-func perHop(b *testing.B, res *carom.Result) {
-	if res.TailCalls != 33 {
-		b.Fatalf("%d tail calls, want 33", res.TailCalls)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(repeat*res.TailCalls), "ns/hop")
-}
-
-func BenchmarkInterpALULoop(b *testing.B) {
-	perInsn(b, pinnedRun(b, single(aluLoop), &carom.Input{Data: make([]byte, 64)}, nil))
-}
-
-func BenchmarkInterpParse64(b *testing.B) {
-	pkt := make([]byte, 64)
-	copy(pkt, packet54())
-	pkt[37] = 22
-	res := pinnedRun(b, single(parseHeaders), &carom.Input{Data: pkt, Repeat: repeat}, nil)
-	if res.Return != 1 {
-		b.Fatalf("verdict %d, want XDP_DROP", res.Return)
-	}
-	perInsn(b, res)
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/repeat, "ns/packet")
-}
-
-func BenchmarkInterpChecksum1500(b *testing.B) {
-	pkt := make([]byte, 1500)
-	for i := range pkt {
-		pkt[i] = byte(i)
-	}
-	perInsn(b, pinnedRun(b, single(checksum), &carom.Input{Data: pkt}, nil))
-}
-
-func BenchmarkInterpArrayLoop1000(b *testing.B) {
-	s := single(arrayLoop)
-	s.maps = map[string]*ebpf.MapSpec{"numbers": array(8, 1000)}
-	perInsn(b, pinnedRun(b, s, &carom.Input{Data: make([]byte, 64)}, nil))
-}
-
-func BenchmarkInterpChainConstant(b *testing.B) {
-	perHop(b, pinnedRun(b, chain(constantIndex), &carom.Input{Data: make([]byte, 64), Repeat: repeat}, nil))
-}
-
-func BenchmarkInterpChainVariable(b *testing.B) {
-	perHop(b, pinnedRun(b, chain(variableIndex), &carom.Input{Data: make([]byte, 64), Repeat: repeat}, nil))
-}
-
-func BenchmarkInterpChainCounted(b *testing.B) {
-	perHop(b, pinnedRun(b, chain(constantIndex), &carom.Input{Data: make([]byte, 64), Repeat: repeat}, &carom.Options{CountEdges: carom.CountOn}))
-}
-
-// BenchmarkInterpRunInput is what a run costs besides its instructions.
-func BenchmarkInterpRunInput(b *testing.B) {
-	coll := single("r0 = 2; exit").load(b, nil)
-	ctx, in, res := context.Background(), &carom.Input{Data: make([]byte, 64)}, new(carom.Result)
-	p := coll.Programs["p"]
-	check(b, p.RunInput(ctx, in, res))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := p.RunInput(ctx, in, res); err != nil {
-			b.Fatal(err)
-		}
+	numbers := single(arrayLoop)
+	numbers.maps = map[string]*ebpf.MapSpec{"numbers": array(8, 1000)}
+	perCPU := single(arrayLoop)
+	perCPU.maps = map[string]*ebpf.MapSpec{"numbers": {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1000}}
+	return []workload{
+		{"Empty", single("r0 = 2; exit"), small, 1000, 2, 0},
+		{"ALULoop", single(aluLoop), small, 1, 2, 0},
+		{"Parse64", single(parseHeaders), tcp, 100, 1, 0},
+		{"ChainConstant", chain(constantIndex), small, 100, 2, 33},
+		{"ChainVariable", chain(variableIndex), small, 100, 2, 33},
+		{"ArrayLoop1000", numbers, small, 1, 2, 0},
+		{"PerCPUArrayLoop1000", perCPU, small, 1, 2, 0},
+		{"Checksum1500", single(checksum), full, 1, onesComplement(full), 0},
 	}
 }
 
-// BenchmarkInterpParallel runs chains on all virtual CPUs at once.
-func BenchmarkInterpParallel(b *testing.B) {
-	coll := chain(constantIndex).load(b, nil)
-	p := coll.Programs["p"]
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		ctx, in, res := context.Background(), &carom.Input{Data: make([]byte, 64)}, new(carom.Result)
-		for pb.Next() {
-			if err := p.RunInput(ctx, in, res); err != nil {
-				b.Error(err)
-				return
+// onesComplement adds up the 16-bit words of b as the program checksum does.
+func onesComplement(b []byte) uint64 {
+	sum := uint64(0)
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint64(binary.LittleEndian.Uint16(b))
+	}
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	return sum
+}
+
+// pinned is a workload that is loaded and has a virtual CPU.
+type pinned struct {
+	cpu  *carom.CPU
+	prog *carom.Program
+	in   carom.Input
+	res  carom.Result
+}
+
+func (w *workload) pin(tb testing.TB, opts carom.Options, repeat int) *pinned {
+	tb.Helper()
+	coll := w.source.load(tb, &opts)
+	cpu, err := coll.CPU(context.Background(), 0)
+	check(tb, err)
+	tb.Cleanup(cpu.Release)
+	p := &pinned{cpu: cpu, prog: coll.Programs["p"], in: carom.Input{Data: w.data, Repeat: repeat}}
+	if opts.Engine == carom.JIT && !p.prog.Jited() {
+		tb.Fatal("the program has no machine code")
+	}
+	p.run(tb)
+	if p.res.Return != w.want {
+		tb.Fatalf("%s returns %#x, want %#x", w.name, p.res.Return, w.want)
+	}
+	return p
+}
+
+func (p *pinned) run(tb testing.TB) {
+	if err := p.cpu.Run(context.Background(), p.prog, &p.in, &p.res); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func benchmarkEngine(b *testing.B, opts carom.Options) {
+	for _, w := range workloads() {
+		b.Run(w.name, func(b *testing.B) {
+			p := w.pin(b, opts, w.repeat)
+			b.ReportAllocs()
+			for b.Loop() {
+				p.run(b)
 			}
-		}
-	})
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/33, "ns/hop")
+			each := float64(b.Elapsed().Nanoseconds()) / float64(b.N) / float64(w.repeat)
+			b.ReportMetric(each, "ns/run")
+			if w.hops > 0 {
+				if p.res.TailCalls != w.hops {
+					b.Fatalf("%d tail calls, want %d", p.res.TailCalls, w.hops)
+				}
+				b.ReportMetric(each/float64(w.hops), "ns/hop")
+			}
+			if p.res.Instructions > 0 {
+				b.ReportMetric(each*float64(w.repeat)/float64(p.res.Instructions), "ns/insn")
+			}
+		})
+	}
+}
+
+func BenchmarkInterp(b *testing.B) { benchmarkEngine(b, carom.Options{Engine: carom.Interpreter}) }
+
+func BenchmarkInterpCounted(b *testing.B) {
+	benchmarkEngine(b, carom.Options{Engine: carom.Interpreter, CountEdges: carom.CountOn})
+}
+
+func BenchmarkJIT(b *testing.B) { benchmarkEngine(b, carom.Options{Engine: carom.JIT}) }
+
+func BenchmarkJITCounted(b *testing.B) {
+	benchmarkEngine(b, carom.Options{Engine: carom.JIT, CountEdges: carom.CountOn})
+}
+
+// BenchmarkRunInput is what a run costs besides its instructions.
+func BenchmarkRunInput(b *testing.B) {
+	for _, e := range []carom.Engine{carom.Interpreter, carom.JIT} {
+		b.Run(e.Name(), func(b *testing.B) {
+			coll := single("r0 = 2; exit").load(b, &carom.Options{Engine: e})
+			ctx, in, res := context.Background(), &carom.Input{Data: make([]byte, 64)}, new(carom.Result)
+			p := coll.Programs["p"]
+			check(b, p.RunInput(ctx, in, res))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := p.RunInput(ctx, in, res); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkParallel runs chains on all virtual CPUs at once.
+func BenchmarkParallel(b *testing.B) {
+	for _, e := range []carom.Engine{carom.Interpreter, carom.JIT} {
+		b.Run(e.Name(), func(b *testing.B) {
+			coll := chain(constantIndex).load(b, &carom.Options{Engine: e})
+			p := coll.Programs["p"]
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				ctx, in, res := context.Background(), &carom.Input{Data: make([]byte, 64)}, new(carom.Result)
+				for pb.Next() {
+					if err := p.RunInput(ctx, in, res); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/33, "ns/hop")
+		})
+	}
 }
