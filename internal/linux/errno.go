@@ -14,6 +14,7 @@ const (
 	OK           Errno = 0
 	EPERM        Errno = 1
 	ENOENT       Errno = 2
+	ESRCH        Errno = 3
 	EINTR        Errno = 4
 	EIO          Errno = 5
 	E2BIG        Errno = 7
@@ -75,6 +76,7 @@ func errnoText(e Errno) (nameText, bool) {
 		{OK, nameText{"OK", "success"}},
 		{EPERM, nameText{"EPERM", "operation not permitted"}},
 		{ENOENT, nameText{"ENOENT", "no such file or directory"}},
+		{ESRCH, nameText{"ESRCH", "no such process"}},
 		{EINTR, nameText{"EINTR", "interrupted system call"}},
 		{EIO, nameText{"EIO", "input/output error"}},
 		{E2BIG, nameText{"E2BIG", "argument list too long"}},

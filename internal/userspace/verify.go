@@ -17,13 +17,16 @@ import (
 
 // VerifyOptions say what programs are verified against.
 type VerifyOptions struct {
-	KernelTypes *btf.Spec         // for CO-RE relocations, as in engine.Options
-	Kconfig     map[string]string // answers CONFIG_ variables
-	Helpers     []vm.Helper       // custom helpers
-	Profile     *linux.Profile    // nil for the reference
-	Log         io.Writer         // nil for none
-	CPUs        int               // of per-CPU maps whose size depends on it; 0 for 1
-	Object      io.ReaderAt       // the object file, for names of local variables; nil for none
+	KernelTypes *btf.Spec // as in engine.Options; nil for the running kernel's
+	// Kernel has the types that pointers are checked against, to share them between verifiers;
+	// nil for KernelTypes.
+	Kernel  *verifier.KernelTypes
+	Kconfig map[string]string // answers CONFIG_ variables
+	Helpers []vm.Helper       // custom helpers
+	Profile *linux.Profile    // nil for the reference
+	Log     io.Writer         // nil for none
+	CPUs    int               // of per-CPU maps whose size depends on it; 0 for 1
+	Object  io.ReaderAt       // the object file, for names of local variables; nil for none
 }
 
 // Verifier verifies the programs of one collection spec. It is not safe for concurrent use.
@@ -34,6 +37,8 @@ type Verifier struct {
 	kconfig *load.Kconfig
 	locals  map[string][]verifier.Variable
 	maps    map[string]*verifier.Map
+	kernel  *verifier.KernelTypes
+	externs map[string]bool // kernel symbols that have a type
 }
 
 // NewVerifier prepares the maps of a spec, which it does not change.
@@ -51,6 +56,11 @@ func NewVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions) (*Verifier, erro
 // newVerifier is NewVerifier for a loader that has checked the spec and knows what it refers to.
 func newVerifier(spec *ebpf.CollectionSpec, opts VerifyOptions, kconfig *load.Kconfig, types []*btf.Spec) (*Verifier, error) {
 	v := &Verifier{spec: spec, opts: opts, kconfig: kconfig, maps: map[string]*verifier.Map{}}
+	v.kernel = opts.Kernel
+	if v.kernel == nil {
+		v.kernel = kernelTypes(spec, opts.KernelTypes, types)
+	}
+	v.externs = typedExterns(spec.Types)
 	if opts.Object != nil {
 		// Without them explanations name functions only.
 		v.locals, _ = verifier.ReadLocals(opts.Object)
@@ -108,7 +118,7 @@ func convertMap(name string, spec *ebpf.MapSpec, cpus int) (*verifier.Map, error
 	}
 	m := &verifier.Map{
 		Name: name, Type: s.Type, KeySize: s.KeySize, ValueSize: s.ValueSize, MaxEntries: s.MaxEntries,
-		Flags: s.Flags, Key: spec.Key, Value: spec.Value, Fields: specialFields(spec.Value, 0),
+		Flags: s.Flags, Key: spec.Key, Value: spec.Value, Fields: verifier.Fields(spec.Value),
 	}
 	if spec.InnerMap != nil {
 		if m.Inner, err = convertMap(name+" (inner)", spec.InnerMap, cpus); err != nil {
@@ -118,32 +128,36 @@ func convertMap(name string, spec *ebpf.MapSpec, cpus int) (*verifier.Map, error
 	return m, nil
 }
 
-// specialFields finds the members of a map value that belong to the kernel
-// (btf_parse_fields, kernel/bpf/btf.c).
-func specialFields(t btf.Type, base uint32) []verifier.Field {
-	s, ok := btf.UnderlyingType(t).(*btf.Struct)
-	if !ok {
-		return nil
+// kernelTypes are the types that pointers are checked against: those given, those that relocations
+// were resolved with, or the running kernel's, which are read when they are needed.
+func kernelTypes(spec *ebpf.CollectionSpec, given *btf.Spec, targets []*btf.Spec) *verifier.KernelTypes {
+	if given == nil && len(targets) > 0 && targets[0] != spec.Types {
+		given = targets[0]
 	}
-	var fields []verifier.Field
-	for _, m := range s.Members {
-		inner, ok := btf.UnderlyingType(m.Type).(*btf.Struct)
-		if !ok {
-			continue
-		}
-		off := base + uint32(m.Offset.Bytes())
-		if slices.Contains(specialStructs, inner.Name) {
-			fields = append(fields, verifier.Field{Name: inner.Name, Off: off, Size: inner.Size})
-			continue
-		}
-		fields = append(fields, specialFields(inner, off)...)
+	if given != nil {
+		return verifier.NewKernelTypes(func() (*btf.Spec, error) { return given, nil })
 	}
-	return fields
+	return verifier.NewKernelTypes(btf.LoadKernelSpec)
 }
 
-var specialStructs = []string{
-	"bpf_spin_lock", "bpf_res_spin_lock", "bpf_timer", "bpf_wq", "bpf_list_head", "bpf_list_node",
-	"bpf_rb_root", "bpf_rb_node", "bpf_refcount", "bpf_task_work",
+// typedExterns are the kernel symbols (extern … __ksym) that an object declares with a type other
+// than void.
+func typedExterns(types *btf.Spec) map[string]bool {
+	if types == nil {
+		return nil
+	}
+	var section *btf.Datasec
+	if err := types.TypeByName(".ksyms", &section); err != nil {
+		return nil
+	}
+	typed := map[string]bool{}
+	for _, s := range section.Vars {
+		if v, ok := s.Type.(*btf.Var); ok {
+			_, void := btf.UnderlyingType(v.Type).(*btf.Void)
+			typed[v.Name] = !void
+		}
+	}
+	return typed
 }
 
 // Program converts one program.
@@ -159,13 +173,17 @@ func (v *Verifier) Program(name string) (*verifier.Program, error) {
 	p := &verifier.Program{
 		Name: spec.Name, Type: spec.Type, AttachType: spec.AttachType, Flags: spec.Flags,
 		GPL: gplCompatible(spec.License), Insns: low.Insns, Kfuncs: map[int32]string{},
-		AttachTo: attachTarget(spec), Helper: v.custom(), Locals: v.locals,
+		AttachTo: attachTarget(spec), Helper: v.custom(), Kernel: v.kernel, Locals: v.locals,
 	}
 	for i, k := range low.Kfuncs {
 		p.Kfuncs[int32(i)] = k
 	}
 	for _, m := range low.Maps {
 		p.Maps = append(p.Maps, v.maps[m])
+	}
+	p.Ksyms = map[int]verifier.Ksym{}
+	for slot, name := range low.Ksyms {
+		p.Ksyms[slot] = verifier.Ksym{Name: name, Typed: v.externs[name]}
 	}
 	for _, f := range low.Funcs {
 		p.Funcs = append(p.Funcs, verifier.Func{Insn: f.Insn, Name: f.Name, Type: f.Type})

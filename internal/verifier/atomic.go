@@ -79,7 +79,7 @@ func (v *verifier) atomicRMW(in isa.Insn) *reject.Error {
 			return err
 		}
 	}
-	if err := v.samePointer(v.state.regs()[in.Dst].Type); err != nil {
+	if err := v.samePointer(v.state.regs()[in.Dst].Type, false); err != nil {
 		return err
 	}
 	a.kind, a.value = accessWrite, -1

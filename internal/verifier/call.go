@@ -13,14 +13,17 @@ type callMeta struct {
 	m       *Map // the map among the arguments
 	mapUID  uint32
 	raw     rawAccess
-	release int    // register whose reference is given up, 0 for none
-	ref     uint32 // reference of an argument
-	memSize uint32 // of the memory that the helper returns
-	maxSize uint64 // largest value of the last size
-	key     int64  // constant key, -1 where it is not known
-	sub     int    // callback
-	btf     any    // structure that a per-CPU argument points to
-	dynptr  dynptrInfo
+	release int     // register whose reference is given up, 0 for none
+	ref     uint32  // reference of an argument
+	memSize uint32  // of the memory that the helper returns
+	maxSize uint64  // largest value of the last size
+	key     int64   // constant key, -1 where it is not known
+	sub     int     // callback
+	object  *object // that a per-CPU argument points to
+	kptr    *Field  // that bpf_kptr_xchg changes
+	// allocated says that the per-CPU argument is an object of the program.
+	allocated bool
+	dynptr    dynptrInfo
 	// changesPacket says that this call invalidates packet pointers, though others of the helper
 	// need not.
 	changesPacket bool
@@ -194,8 +197,8 @@ func (v *verifier) checkSpecial(meta *callMeta, unwind bool) *reject.Error {
 	case linux.FuncSnprintf:
 		return v.checkSnprintf()
 	case linux.FuncSetRetval:
-		if v.prog.Type == ebpf.LSM && v.prog.AttachType == ebpf.AttachLSMCgroup {
-			return v.unsupported("the return types of LSM hooks")
+		if v.prog.Type == ebpf.LSM && v.prog.AttachType == ebpf.AttachLSMCgroup && v.hook.returnsVoid() {
+			return v.fail(CodeHelper, linux.EINVAL, "BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!")
 		}
 	}
 	return nil

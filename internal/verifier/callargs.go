@@ -80,7 +80,11 @@ func (v *verifier) checkArg(i int, meta *callMeta) *reject.Error {
 			return err
 		}
 	} else {
-		if err := v.checkRegType(n, arg, p.ArgBTF[i], p); err != nil {
+		a := objectArg{n: n, arg: arg, helper: p, kptr: meta.kptr}
+		if p.ID != linux.FuncKptrXchg {
+			a.want = v.wantedObject(arg, p.ArgBTF[i])
+		}
+		if err := v.checkRegType(a); err != nil {
 			return err
 		}
 		if err := v.checkRegOffset(n, arg); err != nil {
@@ -111,7 +115,8 @@ func (v *verifier) mapValueArg(arg linux.ArgType, meta *callMeta) (linux.ArgType
 }
 
 // checkRegType checks that a register is of a kind that the argument takes (check_reg_type).
-func (v *verifier) checkRegType(n int, arg linux.ArgType, btfName string, p *linux.Proto) *reject.Error {
+func (v *verifier) checkRegType(a objectArg) *reject.Error {
+	n, arg := a.n, a.arg
 	r := &v.state.regs()[n]
 	t := r.Type
 	if arg.Has(linux.MemRdonly) {
@@ -123,6 +128,9 @@ func (v *verifier) checkRegType(n int, arg linux.ArgType, btfName string, p *lin
 	if arg.Base() == linux.ArgPtrToMem {
 		t &^= RegType(linux.DynptrTypeMask)
 	}
+	if a.kptr != nil && n == 2 && t&MemAlloc != 0 && t&PtrUntrusted == 0 {
+		t &^= MemAlloc | MemPercpu
+	}
 	base := int(arg.Base())
 	if base >= len(argKinds) || argKinds[base] == nil {
 		return v.unsupported("an argument of this kind")
@@ -130,7 +138,7 @@ func (v *verifier) checkRegType(n int, arg linux.ArgType, btfName string, p *lin
 	for _, want := range argKinds[base] {
 		if t == want {
 			if t.base() == PtrToBTFID {
-				return v.checkBTFArg(n, arg, btfName, p)
+				return v.checkObjectArg(a)
 			}
 			return nil
 		}
@@ -155,28 +163,6 @@ func (v *verifier) wrongType(n int, want []RegType) *reject.Error {
 	e := v.failReg(n, code, linux.EACCES, "R%d type=%s expected=%s", n, r.Type, b.String())
 	e.Found, e.Needed = r.Type.String(), b.String()
 	return e
-}
-
-// checkBTFArg checks a pointer to a kernel structure. Structures are told apart by their names,
-// which is enough where the register points to the structure itself.
-func (v *verifier) checkBTFArg(n int, arg linux.ArgType, want string, p *linux.Proto) *reject.Error {
-	r := &v.state.regs()[n]
-	switch arg.Base() {
-	case linux.ArgPtrToMapKey, linux.ArgPtrToMapValue, linux.ArgPtrToMem:
-		if !arg.Has(linux.MemRdonly) {
-			return v.failReg(n, CodeArgument, linux.EACCES,
-				"%s() may write into memory pointed by R%d type=%s", p.Name, n, r.Type)
-		}
-		return nil
-	case linux.ArgPtrToBTFID:
-		if r.Type.mayBeNull() && !arg.Has(linux.PtrMaybeNull) {
-			return v.failReg(n, CodeArgument, linux.EACCES, "Possibly NULL pointer passed to helper arg%d", n)
-		}
-		if name, ok := r.BTF.(string); ok && name == want && r.Off == 0 {
-			return nil
-		}
-	}
-	return v.unsupported("arguments that point to kernel structures")
 }
 
 // checkRegOffset checks the offset of an argument (check_func_arg_reg_off).
@@ -266,7 +252,8 @@ func (v *verifier) checkValue(i int, arg linux.ArgType, meta *callMeta) *reject.
 	case linux.ArgPtrToConstStr:
 		return v.checkConstString(n)
 	case linux.ArgPtrToPercpuBTFID:
-		meta.btf = r.BTF
+		meta.object = r.BTF
+		meta.allocated = r.Type&MemRCU != 0
 	case linux.ArgPtrToSpinLock:
 		return v.unsupported("spin locks")
 	case linux.ArgPtrToTimer:
@@ -274,7 +261,7 @@ func (v *verifier) checkValue(i int, arg linux.ArgType, meta *callMeta) *reject.
 	case linux.ArgPtrToDynptr:
 		return v.dynptrArg(n, arg, 0)
 	case linux.ArgKptrXchgDest:
-		return v.unsupported("kernel pointers in maps")
+		return v.kptrDest(n, meta)
 	}
 	return nil
 }

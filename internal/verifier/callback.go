@@ -81,7 +81,7 @@ func (v *verifier) drainCallback(meta *callMeta) *reject.Error {
 func (v *verifier) findVMACallback(meta *callMeta) *reject.Error {
 	return v.pushCallback(meta.sub, func(caller, callee *frame) {
 		callee.Regs[1] = caller.Regs[1]
-		callee.Regs[2] = reg{Type: PtrToBTFID, Scalar: scalar.Const(0), BTF: "vm_area_struct"}
+		callee.Regs[2] = reg{Type: PtrToBTFID, Scalar: scalar.Const(0), BTF: v.named("vm_area_struct")}
 		callee.Regs[3] = caller.Regs[4]
 	})
 }

@@ -41,7 +41,8 @@ func (v *verifier) helperMem(n, size int, kind access, zeroOK bool, raw *rawAcce
 	case PtrToStack:
 		return v.stackInitialized(n, off, size, raw, zeroOK, kind)
 	case PtrToBTFID:
-		return v.unsupported("kernel structures as memory")
+		var none reg
+		return v.btfAccess(memAccess{reg: n, off: off, size: size, kind: accessRead, value: -1}, r, &none)
 	case PtrToCtx:
 		if uncheckedContext(v.prog.Type) {
 			return v.contextMem(n, size, kind, zeroOK)

@@ -44,9 +44,21 @@ func (v *verifier) setResult(r0 *reg, meta *callMeta) *reject.Error {
 		r0.MemSize, r0.DynptrID = meta.memSize, meta.dynptr.ID
 	case linux.RetPtrToBTFID:
 		r0.setPointer(PtrToBTFID | flags)
-		r0.BTF = p.RetBTF
-	default:
-		return v.unsupported("results that point to per-CPU variables")
+		if meta.kptr != nil {
+			r0.BTF = v.pointee(meta.kptr)
+			if !r0.BTF.Kernel {
+				r0.Type |= MemAlloc
+				if meta.kptr.Kind == FieldPercpuKptr {
+					r0.Type |= MemPercpu
+				}
+			}
+		} else {
+			r0.BTF = v.named(p.RetBTF)
+		}
+	case linux.RetPtrToMemOrBTFID:
+		if err := v.perCPUResult(r0, meta, flags); err != nil {
+			return err
+		}
 	}
 	if r0.Type.mayBeNull() {
 		r0.ID = v.newID()

@@ -128,13 +128,15 @@ func (v *verifier) globalArg(f *btf.Func, i int, t btf.Type, tags argTag) (subAr
 			return invalid()
 		}
 		return subArg{kind: linux.ArgPtrToDynptr | linux.MemRdonly}, nil
-	case tags&(tagTrusted|tagUntrusted) != 0:
-		return subArg{}, v.unsupported("kernel structures as arguments of global functions")
+	case tags&tagTrusted != 0:
+		return v.trustedArg(i, target, tags)
+	case tags&tagUntrusted != 0:
+		return v.untrustedArg(i, target, tags)
 	case tags&tagArena != 0:
 		if tags != tagArena {
 			return subArg{}, v.fail(CodeFuncInfo, linux.EINVAL, "arg#%d arena cannot be combined with any other tags", i)
 		}
-		return subArg{}, v.unsupported("arenas")
+		return subArg{kind: linux.ArgPtrToArena}, nil
 	case tags&tagNullable != 0:
 		return invalid()
 	}
@@ -331,7 +333,16 @@ func (v *verifier) matchGlobalArgs(sub int) *reject.Error {
 func (v *verifier) matchArg(i int, a subArg) *reject.Error {
 	n := i + 1
 	r := &v.state.regs()[n]
+	if a.kind.Has(linux.PtrUntrusted) {
+		return nil
+	}
 	switch a.kind.Base() {
+	case linux.ArgPtrToBTFID:
+		return v.matchObject(n, a)
+	case linux.ArgPtrToArena:
+		if r.Type != PtrToArena && r.Type != ScalarValue {
+			return v.failReg(n, CodeArgument, linux.EINVAL, "R%d is not a pointer to arena or scalar.", n)
+		}
 	case linux.ArgAnything:
 		if r.Type != ScalarValue {
 			return v.failReg(n, CodeArgument, linux.EINVAL, "R%d is not a scalar", n)

@@ -347,7 +347,7 @@ func (r *reg) append(b []byte, frameNo int) []byte {
 			return scalar.AppendSigned(b, int64(r.Var.Value)+int64(r.Off))
 		}
 	case PtrToBTFID:
-		b = fmt.Appendf(b, "%v", r.BTF)
+		b = append(b, r.BTF.String()...)
 	}
 	b = append(b, '(')
 	start := len(b)

@@ -56,7 +56,7 @@ func (v *verifier) loadMem(in isa.Insn, strict, signed bool) *reject.Error {
 	if err != nil {
 		return err
 	}
-	if err := v.samePointer(t); err != nil {
+	if err := v.samePointer(t, in.Class() == isa.ClassLDX); err != nil {
 		return err
 	}
 	v.state.regs()[in.Dst].sane()
@@ -90,7 +90,7 @@ func (v *verifier) storeReg(in isa.Insn, strict bool) *reject.Error {
 	if err != nil {
 		return err
 	}
-	return v.samePointer(t)
+	return v.samePointer(t, false)
 }
 
 // storeImm interprets a store of an immediate.
@@ -108,29 +108,7 @@ func (v *verifier) storeImm(in isa.Insn) *reject.Error {
 	if err != nil {
 		return err
 	}
-	return v.samePointer(t)
-}
-
-// samePointer checks that an instruction uses the same kind of pointer on all paths, where the
-// kinds are translated differently (save_aux_ptr_type).
-func (v *verifier) samePointer(t RegType) *reject.Error {
-	have := &v.aux[v.insn].ptrType
-	switch {
-	case *have == NotInit:
-		*have = t
-	case t != *have && (!mayMismatch(t) || !mayMismatch(*have)):
-		return v.fail(CodeAccess, linux.EINVAL, "same insn cannot be used with different pointers")
-	}
-	return nil
-}
-
-// mayMismatch is reg_type_mismatch_ok.
-func mayMismatch(t RegType) bool {
-	switch t.base() {
-	case PtrToCtx, PtrToSocket, PtrToSockCommon, PtrToTCPSock, PtrToXDPSock, PtrToBTFID, PtrToArena:
-		return false
-	}
-	return true
+	return v.samePointer(t, false)
 }
 
 // checkMem checks one access and sets the register that is loaded (check_mem_access).
@@ -307,10 +285,18 @@ func (v *verifier) mapValue(a memAccess, r *reg, result *reg) *reject.Error {
 	if err := v.mapMayAccess(a.reg, a.off, a.size, a.kind); err != nil {
 		return err
 	}
-	if err := v.mapAccess(a.reg, a.off, a.size, false); err != nil {
+	if err := v.mapBounds(a.reg, a.off, a.size, false); err != nil {
+		return err
+	}
+	if err := v.fieldAccess(a.reg, a.off, a.size, true); err != nil {
 		return err
 	}
 	m := r.Map
+	if r.Var.IsConst() {
+		if f := fieldAt(m.Fields, int64(a.off)+int64(r.Var.Value)); f != nil && f.Kind != FieldStruct {
+			return v.kptrAccess(a, f, result)
+		}
+	}
 	if a.kind == accessWrite || a.value < 0 || m.Data == nil || !r.Var.IsConst() || !m.Frozen ||
 		m.Flags&linux.MapReadOnlyProg == 0 || !m.direct() {
 		return nil
@@ -359,19 +345,18 @@ func (v *verifier) mapMayAccess(n, off, size int, kind access) *reject.Error {
 	return nil
 }
 
-// mapAccess checks bounds and special fields of a map value (check_map_access).
+// mapBounds checks the bounds of a map value.
+func (v *verifier) mapBounds(n, off, size int, zeroOK bool) *reject.Error {
+	return v.regionAccess(n, off, size, v.state.regs()[n].Map.ValueSize, zeroOK)
+}
+
+// mapAccess checks bounds and special fields of a map value that a helper accesses
+// (check_map_access).
 func (v *verifier) mapAccess(n, off, size int, zeroOK bool) *reject.Error {
-	r := &v.state.regs()[n]
-	if err := v.regionAccess(n, off, size, r.Map.ValueSize, zeroOK); err != nil {
+	if err := v.mapBounds(n, off, size, zeroOK); err != nil {
 		return err
 	}
-	for _, f := range r.Map.Fields {
-		if r.Smin+int64(off) < int64(f.Off+f.Size) && uint64(f.Off) < r.Umax+uint64(off+size) {
-			return v.failReg(n, CodeMapAccess, linux.EACCES,
-				"%s cannot be accessed directly by load/store", f.Name)
-		}
-	}
-	return nil
+	return v.fieldAccess(n, off, size, false)
 }
 
 // packetAccess checks an access to packet data (check_packet_access).
@@ -418,7 +403,7 @@ func (v *verifier) ctxAccess(a memAccess, r *reg, result *reg) *reject.Error {
 			result.ID = v.newID()
 		}
 		if l.Value == linux.CtxTrustedBTF {
-			result.BTF = l.BTF
+			result.BTF = v.named(l.BTF)
 		}
 	}
 	return nil

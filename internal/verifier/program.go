@@ -24,8 +24,17 @@ type Program struct {
 	Helper func(id uint32) *Custom
 	// Kfuncs names the kfuncs by the immediate of their calls.
 	Kfuncs map[int32]string
-	// AttachTo names the kernel function or hook of a tracing, LSM or extension program.
+	// AttachTo names the kernel function or hook of a tracing, LSM or extension program, or the
+	// "structure:member" of a struct_ops program.
 	AttachTo string
+	// Target is the function of another program that the program is attached to, nil for the
+	// kernel's.
+	Target *btf.Func
+	// Kernel has the types of the kernel; nil if there are none: programs that need them are
+	// refused.
+	Kernel *KernelTypes
+	// Ksyms names the kernel variables behind wide loads, by instruction.
+	Ksyms map[int]Ksym
 	// Locals are the variables of functions by name (ReadLocals), for explanations; nil if not known.
 	Locals map[string][]Variable
 }
@@ -77,7 +86,10 @@ type Map struct {
 // Field is a special field of a map value, which programs reach through helpers only
 // (struct btf_field, include/linux/bpf.h).
 type Field struct {
-	Name string // bpf_spin_lock, bpf_timer, …
+	Name string // bpf_spin_lock, bpf_timer, …, or kptr, percpu_kptr, uptr
 	Off  uint32
 	Size uint32
+	Kind FieldKind
+	// Target is the program's type behind a pointer.
+	Target btf.Type
 }

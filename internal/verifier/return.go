@@ -7,6 +7,7 @@ import (
 	"github.com/carom-bpf/carom/internal/isa"
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/verifier/reject"
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 )
 
@@ -20,8 +21,13 @@ func (v *verifier) checkReturn() *reject.Error {
 		return v.resultWithin(&f.Regs[0], f.CallbackRet[0], f.CallbackRet[1], "At async callback return")
 	}
 	rule := linux.ReturnRuleOf(v.prog.Type, v.prog.AttachType)
-	if !sub && rule.Kind == linux.ReturnByTarget {
-		return v.unsupported("the return types of hooks")
+	byTarget := !sub && rule.Kind == linux.ReturnByTarget
+	if byTarget && v.hook == nil {
+		return v.unsupported("the return types of hooks without the types (BTF) of a kernel")
+	}
+	cgroup := v.prog.AttachType == ebpf.AttachLSMCgroup && v.prog.Type == ebpf.LSM
+	if byTarget && v.hook.returnsVoid() && !cgroup {
+		return nil
 	}
 	if err := v.readable(0); err != nil {
 		return err
@@ -39,6 +45,8 @@ func (v *verifier) checkReturn() *reject.Error {
 		return nil
 	case linux.ReturnUnsupported:
 		return v.fail(CodeReturn, linux.ENOTSUPP, "")
+	case linux.ReturnByTarget:
+		return v.hookResult(r)
 	}
 	return v.resultWithin(r, rule.Min, rule.Max, "At program exit")
 }

@@ -49,7 +49,7 @@ type reg struct {
 	Object   stackObject // of slots that hold a dynptr or an iterator, and of ConstPtrToDynptr
 	// Precise says that the program is safe only because of the value of this scalar.
 	Precise bool
-	BTF     any // part two: the BTF type of PtrToBTFID
+	BTF     *object // of PtrToBTFID
 }
 
 // slotKind is what one byte of the stack holds (enum bpf_stack_slot_type).

@@ -23,7 +23,8 @@ type subprog struct {
 
 // subArg is what a global function takes in one register.
 type subArg struct {
-	kind    linux.ArgType // ArgAnything, ArgPtrToCtx or ArgPtrToMem
+	kind    linux.ArgType // ArgAnything, ArgPtrToCtx, ArgPtrToMem, ArgPtrToBTFID or ArgPtrToArena
+	object  *object       // of ArgPtrToBTFID
 	memSize uint32
 }
 
@@ -112,8 +113,14 @@ func (v *verifier) setGlobalArgs(n int) *reject.Error {
 		case linux.ArgPtrToCtx:
 			r.setPointer(PtrToCtx)
 		case linux.ArgPtrToMem:
-			r.setPointer(PtrToMem | RegType(a.kind&linux.PtrMaybeNull))
+			r.setPointer(PtrToMem | RegType(a.kind&(linux.PtrMaybeNull|linux.PtrUntrusted|linux.MemRdonly)))
 			r.MemSize = a.memSize
+			if a.kind.Has(linux.PtrMaybeNull) {
+				r.ID = v.newID()
+			}
+		case linux.ArgPtrToBTFID:
+			r.setPointer(PtrToBTFID | RegType(a.kind&(linux.PtrMaybeNull|linux.PtrUntrusted|linux.PtrTrusted)))
+			r.BTF = a.object
 			r.ID = v.newID()
 		case linux.ArgPtrToDynptr:
 			r.setDynptr(localDynptr, true, v.newID())

@@ -10,6 +10,7 @@ import (
 	"github.com/carom-bpf/carom/internal/verifier/liveness"
 	"github.com/carom-bpf/carom/internal/verifier/reject"
 	"github.com/carom-bpf/carom/internal/verifier/scalar"
+	"github.com/cilium/ebpf/btf"
 )
 
 // MaxInsns is how many instructions the exploration of one program may process
@@ -101,6 +102,9 @@ type verifier struct {
 	socks     [numRegTypes]*linux.CtxRules // rules of socket structures, made when needed
 	helpers   *linux.HelperTable
 	packet    linux.PacketRights
+	hook      *hook // what the program is attached to, if BTF describes its context
+	objects   map[btf.Type]*object
+	byName    map[string]*object
 	strict    bool // every access must be aligned
 	sleepable bool
 }
@@ -162,6 +166,7 @@ func (v *verifier) run() *reject.Error {
 		v.checkProgram, // type, length, attach type, flags
 		v.checkMaps,    // which maps this program may use
 		v.analyze,      // instructions, control flow, liveness
+		v.findHook,     // what the program is attached to
 		v.exploreMain,
 		v.exploreGlobals,
 		v.checkStackDepth,

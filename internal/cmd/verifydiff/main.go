@@ -27,8 +27,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/carom-bpf/carom/internal/verifier"
 	"github.com/carom-bpf/carom/kernel"
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -38,6 +40,7 @@ type differ struct {
 	out     io.Writer
 	verbose bool
 	cpus    int
+	kernel  *verifier.KernelTypes
 
 	programs, accepted      int // by Linux
 	verdicts, reasons       int // that agree
@@ -83,7 +86,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "verifydiff:", err)
 		return 2
 	}
-	d := &differ{out: stdout, verbose: *verbose, cpus: cpus, messages: map[string]*count{}}
+	d := &differ{out: stdout, verbose: *verbose, cpus: cpus, kernel: verifier.NewKernelTypes(btf.LoadKernelSpec), messages: map[string]*count{}}
 	for _, pattern := range strings.Split(*objects, ",") {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
