@@ -15,7 +15,6 @@ func (x *explainer) loop() explanation {
 }
 
 func (x *explainer) tooComplex() explanation {
-	hot, count := x.hottest()
 	if len(x.v.pending) > MaxPending {
 		return explanation{
 			fmt.Sprintf("More than %d branches wait to be explored at once, most of them from %s: a loop leaves one in every round.",
@@ -24,18 +23,69 @@ func (x *explainer) tooComplex() explanation {
 		}
 	}
 	what := fmt.Sprintf("The paths through the program have more than %d instructions together.", MaxInsns)
-	if count > 1 {
-		what += fmt.Sprintf(" %s was reached in %d states that all differ", upperFirst(x.v.where(hot)), count)
-		if text := x.v.sourceOf(hot); text != "" {
-			what += ": " + text
+	const parts = "Move parts into global functions, which are verified once, and tail-call the rest."
+	if rounds, from, to := x.running(); rounds > manyRounds {
+		x.steps = append(x.steps, x.place(from, fmt.Sprintf("this loop is in round %d", rounds)))
+		return explanation{
+			fmt.Sprintf("%s Linux follows every round of a loop, and the loop %s is still running in round %d.",
+				what, x.v.span(from, to), rounds),
+			"Let it run fewer rounds, or write it with bpf_loop or may_goto, whose body is verified for all rounds at once. " + parts,
 		}
-		what += "."
+	}
+	if hot, count := x.hottest(); count > 1 {
+		what += fmt.Sprintf(" %s was reached in at least %d different states.", upperFirst(x.v.where(hot)), count)
 		x.steps = append(x.steps, x.place(hot, fmt.Sprintf("%d different states were kept here", count)))
 	}
-	return explanation{
-		what,
-		"Let loops run fewer rounds, or write them with bpf_loop or may_goto; move parts into global functions, which are verified once; tail-call the rest. Variables that differ between rounds multiply the paths.",
+	return explanation{what, "Variables that differ between paths multiply them: compare less, or let branches come together with the same values. " + parts}
+}
+
+// span names the places from one instruction to another: "in lines 14 to 17".
+func (v *verifier) span(from, to int) string {
+	first, last := 0, 0
+	for at := from; at <= to; at++ {
+		l := v.lineAt(at)
+		if l == nil || l.Line == 0 {
+			continue
+		}
+		if first == 0 || l.Line < first {
+			first = l.Line
+		}
+		last = max(last, l.Line)
 	}
+	switch {
+	case first == 0:
+		return fmt.Sprintf("of insns %d to %d", from, to)
+	case first == last:
+		return fmt.Sprintf("in line %d", first)
+	}
+	return fmt.Sprintf("in lines %d to %d", first, last)
+}
+
+// manyRounds is from how many rounds on a loop is named as what makes a program too complex.
+const manyRounds = 1000
+
+// running finds the loop that the current path is in: how often it went around, and the first and
+// the last of its instructions.
+func (x *explainer) running() (rounds, from, to int) {
+	loop := x.v.graph.SCCAt(x.v.insn)
+	if loop == 0 {
+		return 0, 0, 0
+	}
+	from = -1
+	for at := range x.v.insns {
+		if x.v.graph.SCCAt(at) == loop {
+			if from < 0 {
+				from = at
+			}
+			to = at
+		}
+	}
+	for _, at := range x.v.path(MaxInsns) {
+		if at == from {
+			rounds++
+		}
+	}
+	return rounds, from, to
 }
 
 // hottest finds the instruction with the most saved states.

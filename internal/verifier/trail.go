@@ -63,14 +63,14 @@ type shadowFrame struct {
 }
 
 // path returns the slots that the current path executed, oldest first, as far as the history
-// tells. The last one is that of the current instruction.
-func (v *verifier) path() []int {
+// tells and at most limit of them, the last ones. The last one is the current instruction.
+func (v *verifier) path(limit int) []int {
 	var out []int
 	at := v.state.insn
 	for s := v.state; s != nil; {
 		n := len(s.history)
 		for {
-			if len(out) > maxTrail || at < 0 || at >= len(v.insns) {
+			if len(out) >= limit || at < 0 || at >= len(v.insns) {
 				slices.Reverse(out)
 				return out
 			}
@@ -101,7 +101,7 @@ func (v *verifier) exploring(r *reject.Error) bool {
 
 // follow executes the path again and notes where values come from.
 func (v *verifier) follow(r *reject.Error) *trail {
-	t := &trail{insns: v.path()}
+	t := &trail{insns: v.path(maxTrail + 1)}
 	t.regs, t.frame = *v.state.regs(), v.state.frameNo()
 	if len(t.insns) == 0 || len(t.insns) > maxTrail {
 		return t

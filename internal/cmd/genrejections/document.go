@@ -24,7 +24,7 @@ var programs = []struct{ name, title string }{
 	{"stack_tail_call", "The 256 bytes below a tail call"},
 	{"stack_misaligned", "A misaligned access on the stack"},
 	{"loop_forever", "A loop without an end"},
-	{"loop_too_long", "A loop with too many states"},
+	{"loop_too_long", "A loop with too many rounds"},
 	{"helper_type", "A helper that the program type does not have"},
 	{"licence", "A helper for GPL-compatible programs"},
 	{"map_type", "A map that the helper does not take"},
