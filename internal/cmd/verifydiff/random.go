@@ -45,6 +45,7 @@ type random struct {
 	messages     map[string]*count
 	ratios       ratios
 	groups       map[string]*group
+	known        map[string]int // differences of a known class, which are in no group
 	templates    map[string][2]int
 }
 
@@ -81,7 +82,7 @@ func (r *random) run(stderr io.Writer) int {
 		fmt.Fprintln(stderr, "verifydiff:", err)
 		return 2
 	}
-	r.messages, r.groups, r.templates = map[string]*count{}, map[string]*group{}, map[string][2]int{}
+	r.messages, r.groups, r.templates, r.known = map[string]*count{}, map[string]*group{}, map[string][2]int{}, map[string]int{}
 	r.begin = time.Now()
 	for n := r.start; r.count == 0 || n < r.start+r.count; n++ {
 		if r.duration > 0 && time.Since(r.begin) > r.duration {
@@ -201,6 +202,10 @@ type group struct {
 }
 
 func (r *random) differs(n uint64, p *gen.VerifyProg, k, c answer) {
+	if class := known(p, k, c); class != "" {
+		r.known[class]++
+		return
+	}
 	key := k.kind() + " | " + c.kind()
 	g := r.groups[key]
 	if g == nil {
@@ -262,6 +267,11 @@ func (r *random) summary() {
 	for _, t := range slices.Sorted(maps.Keys(r.templates)) {
 		v := r.templates[t]
 		fmt.Fprintf(out, "%7d %5.1f %%  %s\n", v[0], percent(v[1], v[0]), t)
+	}
+	for _, class := range knownClasses() {
+		if n := r.known[class.name]; n > 0 {
+			fmt.Fprintf(out, "\n%d differences are known: %s. %s\n", n, class.name, class.why)
+		}
 	}
 	fmt.Fprintln(out, "\ndifferences")
 	keys = slices.Collect(maps.Keys(r.groups))

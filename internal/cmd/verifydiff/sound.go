@@ -25,10 +25,11 @@ type runner struct {
 	shared engine.Collection // its maps are used by all programs
 	specs  []*ebpf.MapSpec
 	maps   []engine.Map // nil where the engine does not have the type
+	cut    int          // runs that were ended by the budget
 }
 
-// soundBudget bounds one run; what is accepted ends, but perhaps after many rounds.
-const soundBudget = 4 << 20
+// soundBudget bounds one run in instructions: what is accepted ends, but perhaps after many rounds.
+const soundBudget = 1 << 15
 
 func newRunner() (*runner, error) {
 	host, err := userspace.NewHost()
@@ -247,7 +248,10 @@ func (r *runner) run(coll engine.Collection, p *gen.VerifyProg, rng *rand.Rand, 
 				return done, fmt.Errorf("%w: %w", errCannotRun, err)
 			}
 			continue
-		case errors.As(err, &fault) && (fault.Code == vm.ErrHelper || fault.Code == vm.ErrBudget):
+		case errors.As(err, &fault) && fault.Code == vm.ErrBudget:
+			r.cut++
+			err = nil
+		case errors.As(err, &fault) && fault.Code == vm.ErrHelper:
 			return done, fmt.Errorf("%w: %w", errCannotRun, err)
 		case err != nil:
 			return done, fmt.Errorf("a packet of %d bytes: %w", len(in.Data), err)

@@ -67,8 +67,8 @@ func (r *random) soundRun(stderr io.Writer) int {
 }
 
 func (s *sound) report(out io.Writer, at uint64) {
-	fmt.Fprintf(out, "seed %d number %d, %v: %d generated, %d accepted, %d of them run (%d runs), %d states of registers and %d facts checked at instructions, %d with too many states, %d violations\n",
-		s.seed, at, time.Since(s.begin).Round(time.Second), s.seen, s.accepted, s.ran, s.executed, s.checked, s.facts, s.full, s.violations)
+	fmt.Fprintf(out, "seed %d number %d, %v: %d generated, %d accepted, %d of them run (%d runs), %d states of registers and %d facts checked at instructions, %d with too many states, %d runs cut short, %d violations\n",
+		s.seed, at, time.Since(s.begin).Round(time.Second), s.seen, s.accepted, s.ran, s.executed, s.checked, s.facts, s.full, s.runner.cut, s.violations)
 }
 
 func (s *sound) one(n uint64) {
