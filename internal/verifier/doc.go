@@ -19,6 +19,9 @@
 //	prune.go      states that are saved; compare.go whether one covers another; scc.go loops
 //	precision.go  values that matter; backtrack.go the walk back; linked.go equal scalars
 //	log.go        the trace that Linux prints at log level 2
+//	trail.go      the path to a rejection, followed once more for where values come from
+//	explain.go    rejections in plain words; explain_*.go by kind of mistake
+//	frames.go     stack frames with their variables; frames_dwarf.go those of the object's DWARF
 //	scalar/       numbers: tristate bits and ranges
 //	cfg/          what is checked and found before the exploration
 //	liveness/     stack slots that may still be read
