@@ -221,7 +221,7 @@ func (v *verifier) backJump(in *isa.Insn, at, next int, h *step) (done bool, o o
 		b.regs[b.frame] = 0
 		return true, b.leave()
 	case op == isa.CALL:
-		if in.Src == isa.CallKfunc && in.Imm == 0 {
+		if in.Src == isa.CallKfunc && v.prog.Kfuncs[in.Imm] == "" {
 			return true, backUnknown
 		}
 		b.clear(0)
