@@ -8,7 +8,7 @@
  * operations. All of them are XDP programs that return XDP_PASS, but for parse,
  * which drops port 22, and checksum, which returns what it computed.
  *
- * native.c includes this file to build the same functions for the host. */
+ * native/native.c includes this file to build the same functions for the host. */
 #ifndef BENCH_NATIVE
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

@@ -3,7 +3,7 @@
 
 /* The functions of bench.c built for the host, as a yardstick for machine code.
  *
- *	carom bench bench.o --native native.c
+ *	carom bench bench.o --native native/native.c
  *
  * builds this with clang -O2 and asks it for times: it reads lines with the name
  * of a program, a number of runs and a packet in hex, and answers each with the
@@ -70,7 +70,7 @@ static program *volatile slots[2];
 #define tail_call_slot(ctx, map, slot) jump(ctx, map, slot)
 #define bpf_tail_call(ctx, map, index) jump(ctx, *(map), index)
 
-#include "bench.c"
+#include "../bench.c"
 
 static const struct {
 	const char *name;
