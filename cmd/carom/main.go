@@ -91,7 +91,7 @@ func newRoot() *cobra.Command {
 		return usagef("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newVerify(), newSlots(), newAttach(), newDisasm(), newVersion())
+	root.AddCommand(newRun(), newVerify(), newSlots(), newAttach(), newDisasm(), newBench(), newVersion())
 	return root
 }
 
