@@ -40,6 +40,7 @@ func (v *verifier) mayGoto(in isa.Insn) *reject.Error {
 	earlier := v.earlierAt(v.state.parent, v.insn)
 	queued, err := v.push(v.insn+1, v.insn)
 	if err != nil {
+		err.Errno = linux.ENOMEM // unlike at other jumps
 		return err
 	}
 	queued.mayGoto++

@@ -12,7 +12,6 @@ import (
 type recording struct {
 	states    map[int][]snapshot
 	count     int
-	full      bool // too many states to keep
 	checked   int  // instructions
 	ranges    bool // the states are compared, not only the facts
 	fact      *factCheck
@@ -24,16 +23,18 @@ type snapshot struct {
 	regs   [11]verifier.Observation
 }
 
-// maxStates bounds the memory of one program.
+// maxStates bounds the memory and time of one program.
 const maxStates = 20000
+
+// tooManyStates ends a verification by a panic, because a recorder cannot end it otherwise.
+type tooManyStates struct{}
 
 func newRecording() *recording { return &recording{states: map[int][]snapshot{}} }
 
 // State implements verifier.Recorder.
 func (c *recording) State(insn, frames int, regs []verifier.Observation) {
 	if c.count++; c.count > maxStates {
-		c.full = true
-		return
+		panic(tooManyStates{})
 	}
 	s := snapshot{frames: frames}
 	copy(s.regs[:], regs)
@@ -48,7 +49,7 @@ func (c *recording) step(s *vm.Step) {
 	if c.fact != nil {
 		c.violation = c.fact.step(s)
 	}
-	if !c.ranges || c.full || c.violation != "" {
+	if !c.ranges || c.violation != "" {
 		return
 	}
 	c.checked++

@@ -21,6 +21,7 @@ import (
 const (
 	cmdProgLoad = 5
 	logStats    = 4 // messages and statistics, without the trace
+	mostLog     = 64 << 20
 )
 
 // judge is Linux with one fixed set of maps and functions.
@@ -243,6 +244,10 @@ func (j *judge) ask(p *gen.VerifyProg) answer {
 	runtime.KeepAlive(license)
 	runtime.KeepAlive(fds)
 	runtime.KeepAlive(info)
+	if errno == unix.ENOSPC && len(j.log) < mostLog {
+		j.log = make([]byte, 16*len(j.log))
+		return j.ask(p)
+	}
 	log := unix.ByteSliceToString(j.log)
 	a := answer{took: took, insns: processed(log), log: log}
 	if errno == 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/carom-bpf/carom/internal/gen"
 	"github.com/carom-bpf/carom/internal/isa"
@@ -50,13 +51,16 @@ func (a answer) ownFault() bool {
 		strings.Contains(a.log, "BUG")
 }
 
-// attempts bounds the work on one difference.
-const attempts = 3000
+// attempts and longest bound the work on one difference.
+const (
+	attempts = 3000
+	longest  = 10 * time.Second
+)
 
 // minimise leaves out instructions while both answers stay of their kinds.
 func (r *random) minimise(p *gen.VerifyProg) *gen.VerifyProg {
 	k, c := r.kernel.ask(p), r.askCarom(p)
-	tries := 0
+	tries, begin := 0, time.Now()
 	same := func(q *gen.VerifyProg) bool {
 		tries++
 		if !q.Loadable() {
@@ -69,9 +73,10 @@ func (r *random) minimise(p *gen.VerifyProg) *gen.VerifyProg {
 		nk := r.kernel.ask(q)
 		return nk.kind() == k.kind() && !nk.ownFault() && !nk.sameReason(nc)
 	}
-	for progress := true; progress && tries < attempts; {
+	enough := func() bool { return tries >= attempts || time.Since(begin) > longest }
+	for progress := true; progress && !enough(); {
 		progress = false
-		for at := len(p.Insns) - 1; at >= 0 && tries < attempts; at-- {
+		for at := len(p.Insns) - 1; at >= 0 && !enough(); at-- {
 			if at >= len(p.Insns) {
 				continue
 			}

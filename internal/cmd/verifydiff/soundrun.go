@@ -96,13 +96,16 @@ func runnable(t ebpf.ProgramType) bool {
 // try verifies and runs a program; the error is a violation.
 func (s *sound) try(p *gen.VerifyProg, n uint64) (err error) {
 	defer func() {
-		if e := recover(); e != nil {
+		switch e := recover().(type) {
+		case nil:
+		case tooManyStates:
+			s.full++
+		default:
 			err = fmt.Errorf("panic: %v", e)
 		}
 	}()
 	o := verifier.Options{}
-	var watch *recording
-	watch = newRecording()
+	watch := newRecording()
 	if s.contain {
 		o.Contain = watch
 	}
@@ -129,9 +132,6 @@ func (s *sound) try(p *gen.VerifyProg, n uint64) (err error) {
 	s.checked += watch.checked
 	if watch.fact != nil {
 		s.facts += watch.fact.checked
-	}
-	if watch.full && s.contain {
-		s.full++
 	}
 	if errors.Is(err, errCannotRun) {
 		s.cannot[kindOf(err)]++
