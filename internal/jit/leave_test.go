@@ -176,14 +176,14 @@ func TestSignals(t *testing.T) {
 	<-stopped
 }
 
-// longLoop is a loop of 600 KiB of BPF, whose head leaves to code behind all of it.
+// longLoop is a loop of 700 KiB of BPF, whose head leaves to code behind all of it.
 func longLoop() []isa.Insn {
 	insns := []isa.Insn{
 		{Op: alu64 | isa.MOV, Dst: 0, Imm: 1},
 		{Op: alu64 | isa.MOV, Dst: 6, Imm: 3},
 	}
 	const head = 2
-	for n := range int32(150_000) {
+	for n := range int32(90_000) {
 		insns = append(insns, isa.Insn{Op: alu64 | isa.MUL, Dst: 0, Imm: 0x12345679 + 2*n})
 	}
 	insns = append(insns,
