@@ -69,7 +69,7 @@ func (p *program) Run(ctx context.Context, in *engine.Input, res *engine.Result)
 		return fmt.Errorf("repeat %d: %w", in.Repeat, linux.EINVAL)
 	}
 	opts := ebpf.RunOptions{Data: in.Data, Repeat: uint32(in.Repeat)}
-	if len(in.Data) > 0 {
+	if len(in.Data) > 0 && !in.DiscardData {
 		n := len(in.Data) + growth
 		opts.DataOut = slices.Grow(res.Data[:0], n)[:n]
 	}

@@ -25,6 +25,9 @@ func (h *Hops) Event(e *Event) {
 	}
 }
 
+// Wants implements Chooser.
+func (h *Hops) Wants(k Kind) bool { return k == Hop || k == Miss }
+
 // Err returns the first error of the writer. Nothing is written after it.
 func (h *Hops) Err() error { return h.failed() }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"slices"
 )
 
 // JSON writes every event as one line of JSON. Fields that mean nothing for the kind of event
@@ -70,10 +71,18 @@ func AppendJSON(b []byte, e *Event) []byte {
 }
 
 // Tee passes events on to several sinks, in order.
-func Tee(sinks ...Sink) Sink {
-	return SinkFunc(func(e *Event) {
-		for _, s := range sinks {
-			s.Event(e)
-		}
-	})
+func Tee(sinks ...Sink) Sink { return tee(slices.Clone(sinks)) }
+
+type tee []Sink
+
+// Event implements Sink.
+func (t tee) Event(e *Event) {
+	for _, s := range t {
+		s.Event(e)
+	}
+}
+
+// Wants implements Chooser.
+func (t tee) Wants(k Kind) bool {
+	return slices.ContainsFunc(t, func(s Sink) bool { return Wants(s, k) })
 }

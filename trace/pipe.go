@@ -29,6 +29,9 @@ func (p *Pipe) Event(e *Event) {
 	}
 }
 
+// Wants implements Chooser.
+func (p *Pipe) Wants(k Kind) bool { return k == Printk }
+
 // Err returns the first error of the writer. Nothing is written after it.
 func (p *Pipe) Err() error { return p.failed() }
 

@@ -66,6 +66,41 @@ type Sink interface {
 	Event(*Event)
 }
 
+// Chooser is a Sink that takes some kinds of events only. Others may be kept from it, and should be:
+// a sink that takes hops slows down every one of them.
+type Chooser interface {
+	Sink
+	// Wants reports whether the sink takes events of a kind. The answer never changes.
+	Wants(Kind) bool
+}
+
+// Wants reports whether a sink takes events of a kind. One that is not a Chooser takes all.
+func Wants(s Sink, k Kind) bool {
+	if s == nil {
+		return false
+	}
+	c, ok := s.(Chooser)
+	return !ok || c.Wants(k)
+}
+
+// Only passes events of one kind on to a sink.
+func Only(k Kind, s Sink) Sink { return only{k, s} }
+
+type only struct {
+	kind Kind
+	sink Sink
+}
+
+// Event implements Sink.
+func (o only) Event(e *Event) {
+	if e.Kind == o.kind {
+		o.sink.Event(e)
+	}
+}
+
+// Wants implements Chooser.
+func (o only) Wants(k Kind) bool { return k == o.kind && Wants(o.sink, k) }
+
 // SinkFunc makes a function a Sink.
 type SinkFunc func(*Event)
 

@@ -347,11 +347,7 @@ func (s *session) sink() trace.Sink {
 		if s.flags.trace {
 			return all
 		}
-		return trace.SinkFunc(func(e *trace.Event) {
-			if e.Kind == trace.Printk {
-				all.Event(e)
-			}
-		})
+		return trace.Only(trace.Printk, all)
 	}
 	if s.flags.trace {
 		return trace.Tee(trace.NewHops(s.out), trace.NewPipe(s.out))

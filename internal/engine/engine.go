@@ -70,6 +70,12 @@ type CPU interface {
 	Release()
 }
 
+// Batcher is a CPU that runs a program on many inputs faster than one at a time. It returns how many
+// runs succeeded; the error is that of the run behind them.
+type Batcher interface {
+	RunBatch(ctx context.Context, p Program, in []Input, res []Result) (int, error)
+}
+
 // Program is a loaded program.
 type Program interface {
 	Name() string
@@ -193,6 +199,8 @@ type Input struct {
 	Context []byte
 	// ContextOut asks for the context after the run in Result.Context.
 	ContextOut bool
+	// DiscardData leaves Result.Data empty, which saves copying the packet after the run.
+	DiscardData bool
 	// Registers are those of the probed task, for kprobe and uprobe programs. A name is that of
 	// struct pt_regs (ax, di, …, or x0, … for arm64); several names of one register are known.
 	Registers []Register

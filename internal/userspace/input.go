@@ -105,7 +105,9 @@ func collect(c *vm.CPU, p *vm.Program, in *engine.Input, res *engine.Result) {
 	res.Data, res.Context = res.Data[:0], res.Context[:0]
 	switch s {
 	case shapeXDP, shapeL2, shapeL3:
-		res.Data = appendPacket(res.Data, c, s)
+		if !in.DiscardData {
+			res.Data = appendPacket(res.Data, c, s)
+		}
 	}
 	if in.ContextOut {
 		switch s {

@@ -199,14 +199,23 @@ type pinned struct {
 func (p *pinned) Number() int { return p.cpu.ID }
 
 func (p *pinned) Run(ctx context.Context, prog engine.Program, in *engine.Input, res *engine.Result) error {
-	q, ok := prog.(*program)
-	if !ok || q.coll != p.coll {
-		return fmt.Errorf("program %s is not of the collection that virtual CPU %d belongs to: %w", prog.Name(), p.cpu.ID, linux.EINVAL)
-	}
-	if p.released.Load() {
-		return fmt.Errorf("virtual CPU %d was released; reserve it again: %w", p.cpu.ID, os.ErrClosed)
+	q, err := p.usable(prog)
+	if err != nil {
+		return err
 	}
 	return q.runOn(ctx, p.cpu, in, res)
+}
+
+// usable returns the program when it can run on this virtual CPU.
+func (p *pinned) usable(prog engine.Program) (*program, error) {
+	q, ok := prog.(*program)
+	if !ok || q.coll != p.coll {
+		return nil, fmt.Errorf("program %s is not of the collection that virtual CPU %d belongs to: %w", prog.Name(), p.cpu.ID, linux.EINVAL)
+	}
+	if p.released.Load() {
+		return nil, fmt.Errorf("virtual CPU %d was released; reserve it again: %w", p.cpu.ID, os.ErrClosed)
+	}
+	return q, nil
 }
 
 func (p *pinned) Release() {

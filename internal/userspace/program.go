@@ -129,6 +129,11 @@ func (p *program) runOn(ctx context.Context, c *vm.CPU, in *engine.Input, res *e
 	}
 	defer p.coll.leave(c)
 	p.coll.observe(c)
+	return p.runEntered(ctx, c, in, res)
+}
+
+// runEntered is one run on a virtual CPU that was entered.
+func (p *program) runEntered(ctx context.Context, c *vm.CPU, in *engine.Input, res *engine.Result) error {
 	if err := c.Begin(ctx); err != nil {
 		return err
 	}

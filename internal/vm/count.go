@@ -122,7 +122,7 @@ func (c *CPU) observe() {
 	}
 	shown := uint64(0)
 	switch {
-	case c.sink != nil:
+	case c.seesHops:
 		shown = c.observed(&c.noCounters)
 	case c.counting:
 		shown = c.observed(&c.counters)

@@ -97,6 +97,7 @@ type CPU struct {
 	// freeCounters are counters of released programs, by number of slots.
 	freeCounters map[uint32][]uint64
 	sink         trace.Sink
+	seesHops     bool // the sink wants to know of tail calls
 	event        trace.Event
 	rng          *rand.PCG
 
@@ -297,7 +298,7 @@ func (c *CPU) SetSeed(seed uint64) { c.rng.Seed(seed, uint64(c.ID)) }
 
 // SetSink chooses who is told about hops, misses and printed lines; nil for nobody.
 func (c *CPU) SetSink(s trace.Sink) {
-	c.sink = s
+	c.sink, c.seesHops = s, trace.Wants(s, trace.Hop) || trace.Wants(s, trace.Miss)
 	c.observe()
 }
 

@@ -581,7 +581,7 @@ func (c *CPU) interpret(prog *Program, pc int, regs *[16]uint64, floor int) uint
 		case opTailCall:
 			var target *state
 			h := &st.hops[in.imm]
-			if h.target != nil && r[2] == h.mapPtr && uint32(r[3]) == h.index && c.tailCalls < linux.MaxTailCalls && c.sink == nil &&
+			if h.target != nil && r[2] == h.mapPtr && uint32(r[3]) == h.index && c.tailCalls < linux.MaxTailCalls && !c.seesHops &&
 				mem.AtomicLoad64(h.slot) == h.desc {
 				target = h.target
 				c.tailCalls++

@@ -37,7 +37,7 @@ func (c *CPU) tailCall(p *Program, st *state, pc, siteNo int, mapPtr uint64, ind
 		h.count = c.countHop(st, siteNo, mapPtr, index, target.prog)
 	}
 	st.hops[siteNo] = h
-	if c.sink != nil {
+	if c.seesHops {
 		c.report(p, pc, mapPtr, index, trace.Taken, target.prog.Name)
 	}
 	return target
@@ -49,7 +49,7 @@ func (c *CPU) miss(p *Program, st *state, pc, siteNo int, mapPtr uint64, index u
 	if c.counting {
 		c.countMiss(st, siteNo, mapPtr, index, why)
 	}
-	if c.sink != nil {
+	if c.seesHops {
 		c.report(p, pc, mapPtr, index, why, "")
 	}
 }
