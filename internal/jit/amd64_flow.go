@@ -180,44 +180,68 @@ func (b *amd64Backend) lookup(m *array) {
 	const rax, rsi = amd64.RAX, amd64.RSI
 	if m.constant {
 		b.a.MovRI(rax, m.data+uint64(m.key)*uint64(m.stride))
-		b.perCPU(m)
+		if m.cpuStride != 0 {
+			b.copyOffset(m)
+			b.a.OpRR(amd64.Add, amd64.W64, rax, tmp)
+		}
 		return
 	}
 	null, done := b.a.NewLabel(), b.a.NewLabel()
-	b.a.Load(amd64.W32, rax, amd64.At(rsi, 0))
+	key := amd64.At(rsi, 0)
+	if m.onStack {
+		key = amd64.At(amd64.RBP, m.keyOff)
+	}
+	b.a.Load(amd64.W32, rax, key)
 	b.a.OpRI(amd64.Cmp, amd64.W32, rax, int32(m.entries))
 	b.a.Jcc(amd64.CondAE, null)
-	switch m.stride {
-	case 8:
-		b.a.MovRI(tmp, m.data)
-		b.a.Lea(amd64.W64, rax, amd64.Indexed(tmp, rax, 8, 0))
-	default:
+	b.a.MovRI(tmp2, m.data)
+	if m.cpuStride != 0 {
+		b.copyOffset(m)
+		b.a.OpRR(amd64.Add, amd64.W64, tmp2, tmp)
+	}
+	if m.stride == 8 {
+		b.a.Lea(amd64.W64, rax, amd64.Indexed(tmp2, rax, 8, 0))
+	} else {
 		if m.stride&(m.stride-1) == 0 {
 			b.a.ShiftRI(amd64.Shl, amd64.W64, rax, uint8(log2(m.stride)))
 		} else {
 			b.a.ImulRRI(amd64.W64, rax, rax, int32(m.stride))
 		}
-		b.a.MovRI(tmp, m.data)
-		b.a.OpRR(amd64.Add, amd64.W64, rax, tmp)
+		b.a.OpRR(amd64.Add, amd64.W64, rax, tmp2)
 	}
-	b.perCPU(m)
 	b.a.Bind(done)
 	b.late = append(b.late, func() {
 		b.a.Bind(null)
 		b.a.Zero(rax)
-		b.a.Jmp(done)
+		if m.null != 0 {
+			b.a.Jmp(amd64.Label(m.null))
+		} else {
+			b.a.Jmp(done)
+		}
 	})
 }
 
-// perCPU adds the distance to this virtual CPU's copy.
-func (b *amd64Backend) perCPU(m *array) {
-	if m.cpuStride == 0 {
+// copyOffset puts into tmp how far this virtual CPU's copy is from the first.
+func (b *amd64Backend) copyOffset(m *array) {
+	if m.cpuStride <= 1<<31-1 {
+		b.a.ImulRMI(amd64.W64, tmp, field(vm.ThreadCPU), int32(m.cpuStride))
 		return
 	}
-	b.a.Load(amd64.W64, tmp, field(vm.ThreadCPU))
-	b.a.MovRI(tmp2, m.cpuStride)
-	b.a.ImulRR(amd64.W64, tmp, tmp2)
-	b.a.OpRR(amd64.Add, amd64.W64, amd64.RAX, tmp)
+	b.a.MovRI(tmp, m.cpuStride)
+	b.a.ImulRM(amd64.W64, tmp, field(vm.ThreadCPU))
 }
+
+// addTo implements fuser.
+func (b *amd64Backend) addTo(dst, src reg, v int32) {
+	b.a.Lea(amd64.W64, machineReg(dst), amd64.At(machineReg(src), v))
+}
+
+// jumpIfResult implements fuser: these operations set the flags as a comparison with zero does.
+func (b *amd64Backend) jumpIfResult(c condition, to label) {
+	b.a.Jcc(machineCond(c), amd64.Label(to))
+}
+
+// alignLoop implements fuser.
+func (b *amd64Backend) alignLoop() { b.a.Align(32) }
 
 func (b *amd64Backend) cpuID() { b.a.Load(amd64.W64, amd64.RAX, field(vm.ThreadCPU)) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/carom-bpf/carom/internal/jit/amd64"
 	"github.com/carom-bpf/carom/internal/jit/arm64"
+	features "github.com/carom-bpf/carom/internal/jit/cpu"
 )
 
 // reg is a BPF register.
@@ -103,6 +104,11 @@ type array struct {
 	cpuStride uint64
 	constant  bool // the key is a constant inside the array
 	key       uint32
+	// What only a fuser looks at: the key is at R10 + keyOff, and where to go instead of NULL, with
+	// R0 = 0; 0 for nowhere.
+	onStack bool
+	keyOff  int32
+	null    label
 }
 
 // backend writes machine code. Registers are BPF's; scratch registers are its own affair. Jumps
@@ -154,7 +160,7 @@ type backend interface {
 func newBackend(arch string) backend {
 	switch arch {
 	case "amd64":
-		return &amd64Backend{a: new(amd64.Assembler)}
+		return &amd64Backend{a: new(amd64.Assembler), bmi2: features.AMD64().Has(amd64.BMI2)}
 	case "arm64":
 		return newArm64(arm64.Near, cpu.ARM64.HasATOMICS)
 	}

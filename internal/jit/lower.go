@@ -24,6 +24,12 @@ type compiler struct {
 	funcs  []function
 	sites  map[int]int // numbers of tail-call sites, by instruction
 	index  uint32      // of the program
+
+	fuse    fuser          // the backend, nil if it does not fuse
+	lookups map[int]*array // lookups in arrays, by instruction
+	live    []regs         // registers that are used after each instruction
+	fused   int            // instruction that is part of the one before it
+	flags   int            // last instruction whose result is in the flags, too
 }
 
 // function is the main program, a subprogram or a callback.
@@ -41,13 +47,17 @@ func assemble(in *Input, b backend) (*image, error) {
 	c := &compiler{
 		backend: b, in: in, p: in.Program, insns: in.Program.Insns,
 		labels: map[int]label{}, loops: map[int]int{}, sites: map[int]int{}, index: in.Program.Index(),
+		lookups: map[int]*array{}, fused: -1, flags: -1,
 	}
+	c.fuse, _ = b.(fuser)
 	for n, insn := range c.p.TailCallSites() {
 		c.sites[insn] = n
 	}
 	if err := c.survey(); err != nil {
 		return nil, err
 	}
+	c.findLookups()
+	c.liveness()
 	for i := range c.funcs {
 		if err := c.function(&c.funcs[i]); err != nil {
 			return nil, err
@@ -58,6 +68,11 @@ func assemble(in *Input, b backend) (*image, error) {
 		return nil, err
 	}
 	img := &image{code: code, entry: b.offset(c.labels[0]), funcs: map[int]int{}}
+	img.sites = make([]vm.NativeSite, len(c.sites))
+	for n, number := range c.sites {
+		s := c.siteAt(n)
+		img.sites[number] = vm.NativeSite{Map: s.mapPtr, Index: s.key, Constant: s.slot != 0}
+	}
 	for _, target := range c.p.FuncLoads {
 		if c.seen(target) {
 			img.funcs[target] = b.offset(c.labels[target])
@@ -223,20 +238,27 @@ func (c *compiler) function(f *function) error {
 			}
 			continue
 		}
+		cost, looped := c.loops[n]
+		if looped && c.fuse != nil {
+			c.fuse.alignLoop()
+		}
 		if bound && n != f.start {
 			c.bind(l)
 		} else if bound {
 			c.bind(l)
 			// A jump back to the first instruction of a function would start it anew.
-			if _, looped := c.loops[n]; looped && f.mayGoto {
+			if looped && f.mayGoto {
 				return c.unsupported(n, "a loop to the start of a function with may_goto")
 			}
 			if f.mayGoto {
 				c.startLoops(linux.MaxLoops)
 			}
 		}
-		if cost, ok := c.loops[n]; ok {
+		if looped {
 			c.loopHead(loop{insn: n, cost: cost}, c.index)
+		}
+		if e := c.effect(n); n == c.fused || e.pure && e.defines&c.live[n] == 0 {
+			continue
 		}
 		if err := c.insn(n); err != nil {
 			return err
@@ -289,13 +311,8 @@ func (c *compiler) mapOf(f *facts.Insn) uint64 {
 
 func (c *compiler) callHelper(n int) error {
 	h := c.p.Helpers[n]
-	f := &c.in.Facts.Insns[n]
-	if number, ok := c.sites[n]; ok {
-		s := &site{insn: n, number: number, mapPtr: c.mapOf(f), key: f.Key}
-		if s.mapPtr != 0 && f.HasKey && f.Key < mem.Load32(s.mapPtr+mem.MapMaxEntries) && f.Key < maxConstantSlot {
-			s.slot = mem.Load64(s.mapPtr+mem.MapData) + uint64(f.Key)*8
-		}
-		c.tailCall(s, c.index)
+	if _, ok := c.sites[n]; ok {
+		c.tailCall(c.siteAt(n), c.index)
 		return nil
 	}
 	switch {
@@ -303,11 +320,11 @@ func (c *compiler) callHelper(n int) error {
 		return c.unsupported(n, "a call of nothing")
 	case c.insns[n].Src == isa.CallKfunc && h.Name == "bpf_throw":
 		return c.unsupported(n, "exceptions")
-	case c.builtin(h, linux.FuncMapLookupElem):
-		if a := c.arrayOf(f); a != nil {
-			c.lookup(a)
-			return nil
+	case c.lookups[n] != nil:
+		if a := *c.lookups[n]; !c.fuseNull(n, &a) {
+			c.lookup(&a)
 		}
+		return nil
 	case c.builtin(h, linux.FuncGetSmpProcessorID):
 		c.cpuID()
 		return nil
@@ -316,9 +333,19 @@ func (c *compiler) callHelper(n int) error {
 	return nil
 }
 
+// siteAt describes the tail call at an instruction.
+func (c *compiler) siteAt(n int) *site {
+	f := &c.in.Facts.Insns[n]
+	s := &site{insn: n, number: c.sites[n], mapPtr: c.mapOf(f), key: f.Key}
+	if s.mapPtr != 0 && f.HasKey && f.Key < mem.Load32(s.mapPtr+mem.MapMaxEntries) && f.Key < maxConstantSlot {
+		s.slot = mem.Load64(s.mapPtr+mem.MapData) + uint64(f.Key)*8
+	}
+	return s
+}
+
 // builtin reports whether a helper is Linux's, not one that the embedder has put in its place.
 func (c *compiler) builtin(h *vm.Helper, id uint32) bool {
-	return h.ID == id && c.in.Builtin != nil && c.in.Builtin(id) == h
+	return h != nil && h.ID == id && c.in.Builtin != nil && c.in.Builtin(id) == h
 }
 
 // maxConstantSlot bounds what is added to the address of counters.

@@ -15,12 +15,19 @@ func (c *compiler) alu(n int, i isa.Insn) error {
 		c.neg(w, dst)
 		return nil
 	case isa.MOV:
+		if c.fuseAdd(n, i) {
+			return nil
+		}
 		c.mov(w, dst, src, byReg, i)
 		return nil
 	}
 	op, ok := aluOperation(i)
 	if !ok {
 		return c.unsupported(n, "no such operation")
+	}
+	switch op {
+	case opAdd, opSub, opAnd, opOr, opXor:
+		c.flags = n
 	}
 	if byReg {
 		c.backend.alu(op, w, dst, src)

@@ -12,7 +12,6 @@ func (c *compiler) jumps(n int, i isa.Insn) error {
 	}
 	target, _ := jumpTarget(n, i)
 	to := c.label(target)
-	f := &c.in.Facts.Insns[n]
 	switch i.Op & 0xf0 {
 	case isa.JA:
 		if target != n+1 {
@@ -23,16 +22,19 @@ func (c *compiler) jumps(n int, i isa.Insn) error {
 		c.mayGoto(to)
 		return nil
 	}
-	switch {
-	case f.Taken && !f.Fallen:
+	switch c.ways(n, i) {
+	case always:
 		c.jump(to)
 		return nil
-	case f.Fallen && !f.Taken:
+	case never:
 		return nil
 	}
 	cond, ok := conditionOf(i.Op & 0xf0)
 	if !ok {
 		return c.unsupported(n, "no such jump")
+	}
+	if c.fuseZero(n, i, cond, to) {
+		return nil
 	}
 	w := w64
 	if i.Class() == isa.ClassJMP32 {
@@ -44,6 +46,30 @@ func (c *compiler) jumps(n int, i isa.Insn) error {
 		c.jumpIfImm(cond, w, reg(i.Dst), i.Imm, to)
 	}
 	return nil
+}
+
+// way says where a conditional jump may go.
+type way uint8
+
+const (
+	either way = iota
+	always     // it is taken
+	never      // it is not
+)
+
+// ways folds jumps as Linux does (opt_hard_wire_dead_code_branches): into code that is never
+// executed. That one way of a jump was never found possible is not enough, because Linux 6.18, and
+// so the verifier, prunes paths by the values of registers that it should have marked precise
+// (those that atomic operations fetch from the stack).
+func (c *compiler) ways(n int, i isa.Insn) way {
+	target, _ := jumpTarget(n, i)
+	switch {
+	case n+1 < len(c.insns) && !c.seen(n+1):
+		return always
+	case !c.seen(target):
+		return never
+	}
+	return either
 }
 
 func conditionOf(op uint8) (condition, bool) {

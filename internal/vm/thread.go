@@ -67,6 +67,14 @@ type Native struct {
 	Funcs map[int]uint64 // addresses of the functions that can be callbacks, by first instruction
 	// Context is how many bytes of a context without a table of fields the program may touch.
 	Context uint32
+	Sites   []NativeSite // by number of the tail-call site
+}
+
+// NativeSite is what machine code knows of a tail call, and does not keep in registers.
+type NativeSite struct {
+	Map      uint64 // address of the PROG_ARRAY's descriptor, 0 when it is in R2
+	Index    uint32 // of the slot, if Constant; else it is in R3
+	Constant bool
 }
 
 // SetStub gives m the native code that serves hops to programs without native code: it is what their

@@ -95,16 +95,29 @@ func (c *CPU) packetExit(p *Program, insn int) {
 // siteOf returns the number of the tail-call site at an instruction.
 func (p *Program) siteOf(insn int) int { return int(p.ops[insn].imm) }
 
+// attempt returns the map and the index of a tail call.
+func (c *CPU) attempt(p *Program, siteNo int) (mapPtr uint64, index uint32) {
+	s := &p.native.Sites[siteNo]
+	mapPtr, index = s.Map, s.Index
+	if mapPtr == 0 {
+		mapPtr = c.word(ThreadR0 + 16)
+	}
+	if !s.Constant {
+		index = uint32(c.word(ThreadR0 + 24))
+	}
+	return mapPtr, index
+}
+
 // countExit counts a hop whose counter native code did not find, and shows it the way to it.
 func (c *CPU) countExit(p *Program, insn int) {
 	st, siteNo := c.stateOf(p.index), p.siteOf(insn)
-	mapPtr, index := c.word(ThreadR0+16), uint32(c.word(ThreadR0+24))
+	mapPtr, index := c.attempt(p, siteNo)
 	target := c.stateOf(mem.Load32(c.word(ThreadDesc) + mem.ProgIndex)).prog
 	if c.counting {
 		c.countHop(st, siteNo, mapPtr, index, target)
 		c.showCounters(st, siteNo)
 	}
-	if c.sink != nil {
+	if c.seesHops {
 		c.tailCalls = linux.MaxTailCalls - int(c.word(ThreadBudget)&(1<<BudgetShift-1))
 		c.report(p, insn, mapPtr, index, trace.Taken, target.Name)
 	}
@@ -112,7 +125,8 @@ func (c *CPU) countExit(p *Program, insn int) {
 
 // missExit counts a hop that was not taken, with the first reason in the order of the checks.
 func (c *CPU) missExit(p *Program, insn int) {
-	mapPtr, index := c.word(ThreadR0+16), uint32(c.word(ThreadR0+24))
+	siteNo := p.siteOf(insn)
+	mapPtr, index := c.attempt(p, siteNo)
 	why := trace.Empty
 	switch {
 	case index >= mem.Load32(mapPtr+mem.MapMaxEntries):
@@ -121,9 +135,9 @@ func (c *CPU) missExit(p *Program, insn int) {
 		why = trace.Limit
 	}
 	if c.counting {
-		c.countMiss(c.stateOf(p.index), p.siteOf(insn), mapPtr, index, why)
+		c.countMiss(c.stateOf(p.index), siteNo, mapPtr, index, why)
 	}
-	if c.sink != nil {
+	if c.seesHops {
 		c.tailCalls = linux.MaxTailCalls - int(c.word(ThreadBudget)&(1<<BudgetShift-1))
 		c.report(p, insn, mapPtr, index, why, "")
 	}
