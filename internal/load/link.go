@@ -195,6 +195,12 @@ func (l *linker) relocate() error {
 		return ids[t], nil
 	}
 	fixups, err := btf.CORERelocate(relos, l.env.Types, binary.LittleEndian, localID)
+	if l.lower != nil {
+		l.lower.Types = map[btf.TypeID]btf.Type{}
+		for t, id := range ids {
+			l.lower.Types[id] = t
+		}
+	}
 	if err != nil {
 		e := l.fail(linux.EINVAL, "CO-RE relocation failed")
 		e.Err = err

@@ -15,6 +15,8 @@ type Lowered struct {
 	Kfuncs []string
 	// Ksyms names what wide loads of kernel symbols refer to, by their slot.
 	Ksyms map[int]string
+	// Types are the program's types by the ids that relocations put into instructions.
+	Types map[btf.TypeID]btf.Type
 	Funcs []FuncInfo // func_info, by slot; empty without BTF
 	Lines []vm.Line  // line_info, by slot
 }

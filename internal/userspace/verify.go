@@ -181,6 +181,7 @@ func (v *Verifier) Program(name string) (*verifier.Program, error) {
 	for _, m := range low.Maps {
 		p.Maps = append(p.Maps, v.maps[m])
 	}
+	p.Types, p.Struct = low.Types, v.structNamed
 	p.Ksyms = map[int]verifier.Ksym{}
 	for slot, name := range low.Ksyms {
 		p.Ksyms[slot] = verifier.Ksym{Name: name, Typed: v.externs[name]}
@@ -192,6 +193,18 @@ func (v *Verifier) Program(name string) (*verifier.Program, error) {
 		p.Lines = append(p.Lines, verifier.Line{Insn: l.Insn, File: l.File, Line: l.Line, Col: l.Col, Text: strings.TrimSpace(l.Text)})
 	}
 	return p, nil
+}
+
+// structNamed returns the object's structure of a name, nil where there is none.
+func (v *Verifier) structNamed(name string) *btf.Struct {
+	if v.spec.Types == nil {
+		return nil
+	}
+	var s *btf.Struct
+	if err := v.spec.Types.TypeByName(name, &s); err != nil {
+		return nil
+	}
+	return s
 }
 
 // Load verifies a program that is loaded behind those that were loaded before: when it is

@@ -61,11 +61,18 @@ func (v *verifier) checkProgram() *reject.Error {
 
 // analyze finds subprograms, control flow and liveness, and checks the form of instructions.
 func (v *verifier) analyze() *reject.Error {
+	exception, err := v.exceptionCallback()
+	if err != nil {
+		return err
+	}
 	in := cfg.Input{
-		Insns:  v.insns,
-		Helper: v.callee,
-		Kfunc:  v.kfuncCallee,
-		Wide:   v.checkWide,
+		Insns:    v.insns,
+		Helper:   v.callee,
+		Kfunc:    v.kfuncCallee,
+		AddKfunc: v.addKfunc,
+		Wide:     v.checkWide,
+
+		ExceptionCallback: exception,
 	}
 	for _, f := range v.prog.Funcs {
 		in.Funcs = append(in.Funcs, cfg.Func{Start: f.Insn, ReturnsInt: returnsInt(f.Type)})
@@ -77,6 +84,10 @@ func (v *verifier) analyze() *reject.Error {
 	v.graph = g
 	v.fastcall = cfg.NewFastcallStack(g)
 	v.subs = make([]subprog, len(g.Subprogs))
+	if exception > 0 {
+		v.exceptionSub = g.SubprogAt(exception)
+		v.subs[v.exceptionSub].callback, v.subs[v.exceptionSub].async = true, true
+	}
 	lp := liveness.Program{
 		Succ:          g.Succ,
 		CallsCallback: func(insn int) bool { return g.Has(insn, cfg.CallsCallback) },

@@ -255,7 +255,7 @@ func (v *verifier) checkValue(i int, arg linux.ArgType, meta *callMeta) *reject.
 		meta.object = r.BTF
 		meta.allocated = r.Type&MemRCU != 0
 	case linux.ArgPtrToSpinLock:
-		return v.unsupported("spin locks")
+		return v.spinLock(n, meta)
 	case linux.ArgPtrToTimer:
 		return v.timerArg(n, meta)
 	case linux.ArgPtrToDynptr:

@@ -151,19 +151,6 @@ func (v *verifier) covers(old, cur *state, how exactness) bool {
 	return true
 }
 
-// coversRefs compares the resources that the program holds (refsafe).
-func (m *idMap) coversRefs(old, cur *state) bool {
-	if len(old.refs) != len(cur.refs) || old.locks != cur.locks {
-		return false
-	}
-	for i := range old.refs {
-		if !m.match(old.refs[i].ID, cur.refs[i].ID) {
-			return false
-		}
-	}
-	return true
-}
-
 // coversFrame compares two frames by their live registers (func_states_equal).
 func (m *idMap) coversFrame(old, cur *frame, live uint16, how exactness) bool {
 	if old.CallbackDepth > cur.CallbackDepth {

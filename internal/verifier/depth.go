@@ -67,7 +67,8 @@ type depthWalk struct {
 	private bool
 	chain   []depthFrame
 	depth   int
-	entered int // function that was entered last
+	entered int  // function that was entered last
+	tail    bool // a function with a tail call was called
 }
 
 // depthFrame is a function on the chain of calls and where to go on in it.
@@ -151,6 +152,9 @@ func (w *depthWalk) nextCall(top *depthFrame) (int, *reject.Error) {
 		at := top.insn
 		in := v.insns[at]
 		top.insn++
+		if err := w.checkThrow(at); err != nil {
+			return 0, err
+		}
 		call := in.Op == isa.ClassJMP|isa.CALL && in.Src == isa.CallLocal
 		if !call && !(in.Op == isa.LDDW && in.Src == isa.PseudoFunc) {
 			continue
@@ -163,8 +167,19 @@ func (w *depthWalk) nextCall(top *depthFrame) (int, *reject.Error) {
 			if !call {
 				continue
 			}
+			if sub == v.exceptionSub {
+				return 0, reject.At(at, CodeHelper, linux.EINVAL, "insn %d cannot call exception cb directly", at)
+			}
 		}
+		w.tail = w.tail || v.graph.Subprogs[sub].HasTailCall
 		return sub, nil
+	}
+	if w.tail && v.exceptionSub > 0 {
+		for _, f := range w.chain[:len(w.chain)-1] {
+			if f.sub == v.exceptionSub {
+				return 0, reject.At(-1, CodeTailCall, linux.EINVAL, "cannot tail call within exception cb")
+			}
+		}
 	}
 	return -1, nil
 }

@@ -35,6 +35,10 @@ type Program struct {
 	Kernel *KernelTypes
 	// Ksyms names the kernel variables behind wide loads, by instruction.
 	Ksyms map[int]Ksym
+	// Types are the types of the program by the ids that its instructions hold.
+	Types map[btf.TypeID]btf.Type
+	// Struct returns the program's structure of a name, nil where there is none.
+	Struct func(name string) *btf.Struct
 	// Locals are the variables of functions by name (ReadLocals), for explanations; nil if not known.
 	Locals map[string][]Variable
 }

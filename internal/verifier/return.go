@@ -13,7 +13,7 @@ import (
 
 // checkReturn checks R0 where the program, or a global function, ends (check_return_code).
 func (v *verifier) checkReturn() *reject.Error {
-	sub := v.state.frames[0].Subprog != 0
+	sub := v.state.frames[0].Subprog != 0 && !v.state.frames[0].InException
 	if f := v.state.frames[0]; f.InAsync {
 		if err := v.readable(0); err != nil {
 			return err
@@ -52,21 +52,53 @@ func (v *verifier) checkReturn() *reject.Error {
 }
 
 // resultWithin checks that R0 is a number in a range. where begins the reason.
-func (v *verifier) resultWithin(r *reg, low, high int32, where string) *reject.Error {
+func (v *verifier) resultWithin(_ *reg, low, high int32, where string) *reject.Error {
+	return v.resultIn(0, low, high, where)
+}
+
+// resultIn is resultWithin for any register.
+func (v *verifier) resultIn(n int, low, high int32, where string) *reject.Error {
+	r := &v.state.regs()[n]
 	if r.Type != ScalarValue {
-		return v.failReg(0, CodeReturn, linux.EINVAL, "%s the register R0 is not a known value (%s)", where, r.Type)
+		return v.failReg(n, CodeReturn, linux.EINVAL, "%s the register R%d is not a known value (%s)", where, n, r.Type)
 	}
-	if err := v.markPrecise(0); err != nil {
+	if err := v.markPrecise(n); err != nil {
 		return err
 	}
 	if int64(low) <= r.Smin && r.Smax <= int64(high) {
 		return nil
 	}
-	return v.invalidResult(r, low, high, where)
+	return v.invalidResult(n, r, low, high, where)
 }
 
-// invalidResult is the reason for R0 out of its range (verbose_invalid_scalar).
-func (v *verifier) invalidResult(r *reg, low, high int32, where string) *reject.Error {
+// thrownValue checks R1 where bpf_throw makes it the result of the program.
+func (v *verifier) thrownValue() *reject.Error {
+	const n = 1
+	if err := v.readable(n); err != nil {
+		return err
+	}
+	r := &v.state.regs()[n]
+	if v.state.frames[0].Subprog != 0 && !v.state.frames[0].InException {
+		if r.Type != ScalarValue {
+			return v.failReg(n, CodeReturn, linux.EINVAL,
+				"At subprogram exit the register R%d is not a scalar value (%s)", n, r.Type)
+		}
+		return nil
+	}
+	rule := linux.ReturnRuleOf(v.prog.Type, v.prog.AttachType)
+	switch rule.Kind {
+	case linux.ReturnAny:
+		return nil
+	case linux.ReturnUnsupported:
+		return v.fail(CodeReturn, linux.ENOTSUPP, "")
+	case linux.ReturnByTarget:
+		return v.unsupported("exceptions in programs whose result the hook bounds")
+	}
+	return v.resultIn(n, rule.Min, rule.Max, "At program exit")
+}
+
+// invalidResult is the reason for a register out of its range (verbose_invalid_scalar).
+func (v *verifier) invalidResult(n int, r *reg, low, high int32, where string) *reject.Error {
 	known := ""
 	if r.Smin > math.MinInt64 {
 		known += fmt.Sprintf(" smin=%d", r.Smin)
@@ -77,9 +109,9 @@ func (v *verifier) invalidResult(r *reg, low, high int32, where string) *reject.
 	if known == "" {
 		known = " unknown scalar value"
 	}
-	e := v.failReg(0, CodeReturn, linux.EINVAL, "%s the register R0 has%s should have been in [%d, %d]",
-		where, known, low, high)
-	e.Found, e.Needed = "R0 with"+known, fmt.Sprintf("a value from %d to %d", low, high)
+	e := v.failReg(n, CodeReturn, linux.EINVAL, "%s the register R%d has%s should have been in [%d, %d]",
+		where, n, known, low, high)
+	e.Found, e.Needed = fmt.Sprintf("R%d with", n)+known, fmt.Sprintf("a value from %d to %d", low, high)
 	return e
 }
 
@@ -93,7 +125,7 @@ func (v *verifier) checkCallbackReturn(f *frame) *reject.Error {
 		return err
 	}
 	if low, high := f.CallbackRet[0], f.CallbackRet[1]; r.Smin < int64(low) || r.Smax > int64(high) {
-		return v.invalidResult(r, low, high, "At callback return")
+		return v.invalidResult(0, r, low, high, "At callback return")
 	}
 	return nil
 }

@@ -123,17 +123,6 @@ type state struct {
 	callbackUnroll uint32
 }
 
-// reference is a resource that the program must release (struct bpf_reference_state).
-type reference struct {
-	ID   uint32
-	Insn int
-}
-
-// held counts the regions that the program is in.
-type held struct {
-	Spin, RCU, Preempt, IRQ int
-}
-
 // cur returns the running frame.
 func (s *state) cur() *frame { return s.frames[len(s.frames)-1] }
 

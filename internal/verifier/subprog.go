@@ -64,6 +64,9 @@ func (v *verifier) exploreMain() *reject.Error {
 // exploreGlobals verifies the global functions that something calls, each on its own and for
 // any arguments that fit its prototype (do_check_subprogs).
 func (v *verifier) exploreGlobals() *reject.Error {
+	if v.exceptionSub > 0 {
+		v.subs[v.exceptionSub].called = true
+	}
 	for again := true; again; {
 		again = false
 		for n := 1; n < len(v.subs); n++ {
@@ -89,6 +92,11 @@ func (v *verifier) exploreGlobal(n int) *reject.Error {
 	}
 	if err := v.setGlobalArgs(n); err != nil {
 		return err
+	}
+	if n == v.exceptionSub && n > 0 {
+		if err := v.enterException(n); err != nil {
+			return err
+		}
 	}
 	v.global = n
 	if err := v.explore(); err != nil {

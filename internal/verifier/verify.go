@@ -107,6 +107,8 @@ type verifier struct {
 	byName    map[string]*object
 	strict    bool // every access must be aligned
 	sleepable bool
+	// exceptionSub is the function that bpf_throw calls, 0 for none.
+	exceptionSub int
 }
 
 // pending is a branch that waits.
