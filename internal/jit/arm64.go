@@ -15,6 +15,10 @@ type arm64Backend struct {
 	a    *arm64.Assembler
 	late []func() // code off the straight path
 	lse  bool     // the processor has FEAT_LSE
+
+	// The last operation's result, for a comparison with zero right behind it.
+	result      arm64.Reg
+	resultWidth arm64.Width
 }
 
 // Registers that are not BPF's.

@@ -7,7 +7,8 @@ import (
 )
 
 func (b *arm64Backend) alu(op operation, w width, dst, src reg) {
-	b.aluReg(op, a64Width(w), a64Reg(dst), a64Reg(src))
+	b.result, b.resultWidth = a64Reg(dst), a64Width(w)
+	b.aluReg(op, b.resultWidth, b.result, a64Reg(src))
 }
 
 // aluReg is an operation whose operand is in a register. Shifts take their count modulo the width,
@@ -48,6 +49,7 @@ func (b *arm64Backend) aluReg(op operation, w arm64.Width, d, s arm64.Reg) {
 
 func (b *arm64Backend) aluImm(op operation, w width, dst reg, v int32) {
 	mw, d := a64Width(w), a64Reg(dst)
+	b.result, b.resultWidth = d, mw
 	u := a64Const(w, v)
 	switch op {
 	case opAdd:
@@ -72,6 +74,11 @@ func (b *arm64Backend) aluImm(op operation, w width, dst reg, v int32) {
 	}
 	b.a.MovImm(mw, a64Tmp, u)
 	b.aluReg(op, mw, d, a64Tmp)
+}
+
+// addTo implements fuser.
+func (b *arm64Backend) addTo(dst, src reg, v int32) {
+	b.addImm(arm64.W64, a64Reg(dst), a64Reg(src), int64(v))
 }
 
 // addImm emits d = s + v. It may use a64Tmp.

@@ -45,6 +45,18 @@ func (b *arm64Backend) jumpIfImm(c condition, w width, dst reg, v int32, to labe
 	b.a.BCond(a64Cond(c), l)
 }
 
+// jumpIfResult implements fuser: one instruction compares with zero and branches.
+func (b *arm64Backend) jumpIfResult(c condition, to label) {
+	if c == condEQ {
+		b.a.Cbz(b.resultWidth, b.result, arm64.Label(to))
+	} else {
+		b.a.Cbnz(b.resultWidth, b.result, arm64.Label(to))
+	}
+}
+
+// alignLoop implements fuser.
+func (b *arm64Backend) alignLoop() { b.a.Align(16) }
+
 // compareImm sets the flags of d - v. It may use a64Tmp.
 func (b *arm64Backend) compareImm(w arm64.Width, d arm64.Reg, v int64) {
 	switch {

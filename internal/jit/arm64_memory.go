@@ -70,36 +70,43 @@ func (b *arm64Backend) lookup(m *array) {
 	d := a64Reg(r0)
 	if m.constant {
 		b.a.MovImm(arm64.W64, d, m.data+uint64(m.key)*uint64(m.stride))
-		b.perCPU(m)
+		b.addCopyOffset(m, d)
 		return
 	}
 	null, done := b.a.NewLabel(), b.a.NewLabel()
-	b.a.Ldr(arm64.Size32, a64Tmp2, arm64.Base(a64Reg(r2)))
+	key := arm64.Base(a64Reg(r2))
+	if m.onStack {
+		key = b.place(arm64.Size32, a64Reg(r10), int64(m.keyOff))
+	}
+	b.a.Ldr(arm64.Size32, a64Tmp2, key)
 	b.compareImm(arm64.W32, a64Tmp2, int64(m.entries))
 	b.a.BCond(arm64.HS, null)
 	b.a.MovImm(arm64.W64, d, m.data)
+	b.addCopyOffset(m, d)
 	if m.stride&(m.stride-1) == 0 && m.stride != 0 {
 		b.a.Add(arm64.W64, d, d, arm64.Shifted(a64Tmp2, arm64.LSL, uint8(log2(m.stride))))
 	} else {
 		b.a.MovImm(arm64.W64, a64Tmp, uint64(m.stride))
 		b.a.Madd(arm64.W64, d, a64Tmp2, a64Tmp, d)
 	}
-	b.perCPU(m)
 	b.a.Bind(done)
 	b.late = append(b.late, func() {
 		b.a.Bind(null)
 		b.a.MovImm(arm64.W64, d, 0)
-		b.a.B(done)
+		if m.null != 0 {
+			b.jump(m.null)
+		} else {
+			b.a.B(done)
+		}
 	})
 }
 
-// perCPU adds the distance to this virtual CPU's copy to R0.
-func (b *arm64Backend) perCPU(m *array) {
+// addCopyOffset adds to d how far this virtual CPU's copy is from the first.
+func (b *arm64Backend) addCopyOffset(m *array, d arm64.Reg) {
 	if m.cpuStride == 0 {
 		return
 	}
-	d := a64Reg(r0)
 	b.a.Ldr(arm64.Size64, a64Tmp, a64Field(vm.ThreadCPU))
-	b.a.MovImm(arm64.W64, a64Tmp2, m.cpuStride)
-	b.a.Madd(arm64.W64, d, a64Tmp, a64Tmp2, d)
+	b.a.MovImm(arm64.W64, a64Addr, m.cpuStride)
+	b.a.Madd(arm64.W64, d, a64Tmp, a64Addr, d)
 }

@@ -3,12 +3,14 @@ package jit
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/carom-bpf/carom/internal/isa"
 	"github.com/carom-bpf/carom/internal/jit/arm64"
+	"github.com/carom-bpf/carom/internal/vm"
 )
 
 // lowering is a call of the backend and the instructions that it must make, as LLVM writes them.
@@ -45,6 +47,17 @@ func arm64Lowerings() []lowering {
 		{func(b *arm64Backend) { b.jumpIfImm(condSLT, w32, r1, -1, b.here()) }, "cmn w0, #1; b.lt #-4"},
 		{func(b *arm64Backend) { b.jumpIfImm(condSET, w64, r1, 4, b.here()) }, "tst x0, #4; b.ne #-4"},
 		{func(b *arm64Backend) { b.jumpIf(condGT, w64, r1, r2, b.here()) }, "cmp x0, x1; b.hi #-4"},
+		{func(b *arm64Backend) { b.aluImm(opSub, w32, r6, 1); b.jumpIfResult(condNE, b.here()) }, "sub w19, w19, #1; cbnz w19, #0"},
+		{func(b *arm64Backend) { b.addTo(r2, r10, -4) }, "sub x1, x25, #4"},
+		{func(b *arm64Backend) {
+			b.lookup(&array{data: 0x100000, entries: 4, stride: 8, onStack: true, keyOff: -4})
+		},
+			"ldur w11, [x25, #-4]; cmp w11, #4; b.hs #12; mov x7, #0x100000; add x7, x7, x11, lsl #3; mov x7, #0; b #-4"},
+		{func(b *arm64Backend) {
+			b.lookup(&array{data: 0x100000, entries: 4, stride: 24, cpuStride: 4096, null: b.here()})
+		}, "ldr w11, [x1]; cmp w11, #4; b.hs #28; mov x7, #0x100000; " +
+			fmt.Sprintf("ldr x10, [x26, #%d]; ", vm.ThreadCPU) + "mov x16, #4096; " +
+			"madd x7, x10, x16, x7; mov x10, #24; madd x7, x11, x10, x7; mov x7, #0; b #-40"},
 		{func(b *arm64Backend) { b.mayGoto(b.here()) }, "ldr w10, [x25]; cbz w10, #-4; sub w10, w10, #1; str w10, [x25]"},
 		{func(b *arm64Backend) { b.loadAcquire(4, r1, address{r2, 8}) }, "add x16, x1, #8; ldar w0, [x16]"},
 		{func(b *arm64Backend) { b.storeRelease(8, address{r2, 0}, r1) }, "stlr x0, [x1]"},
