@@ -152,9 +152,12 @@ func typedExterns(types *btf.Spec) map[string]bool {
 	}
 	typed := map[string]bool{}
 	for _, s := range section.Vars {
-		if v, ok := s.Type.(*btf.Var); ok {
-			_, void := btf.UnderlyingType(v.Type).(*btf.Void)
-			typed[v.Name] = !void
+		switch t := s.Type.(type) {
+		case *btf.Var:
+			_, void := btf.UnderlyingType(t.Type).(*btf.Void)
+			typed[t.Name] = !void
+		case *btf.Func:
+			typed[t.Name] = true
 		}
 	}
 	return typed

@@ -245,11 +245,13 @@ func (r *reg) notNull() bool {
 		return false
 	}
 	switch r.Type.base() {
-	case PtrToSocket, PtrToTCPSock, PtrToXDPSock, PtrToBuf, PtrToMapValue, PtrToMapKey, PtrToSockCommon, PtrToMem,
+	case PtrToSocket, PtrToTCPSock, PtrToXDPSock, PtrToBuf, PtrToMapValue, PtrToMapKey, PtrToSockCommon,
 		ConstPtrToMap:
 		return true
+	case PtrToMem:
+		return r.Type&PtrUntrusted == 0
 	case PtrToBTFID:
-		return r.Type&(PtrTrusted|MemAlloc|MemRCU) != 0
+		return r.trusted()
 	}
 	return false
 }

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/carom-bpf/carom/internal/linux"
@@ -184,6 +185,33 @@ func (v *verifier) trustsArgs() bool {
 		return true
 	}
 	return false
+}
+
+// pathFunctions are the functions in which bpf_d_path may be called (btf_allowlist_d_path,
+// kernel/trace/bpf_trace.c).
+var pathFunctions = []string{
+	"security_file_permission", "security_inode_getattr", "security_file_open", "security_path_truncate",
+	"vfs_truncate", "vfs_fallocate", "dentry_open", "vfs_getattr", "filp_close",
+}
+
+// allowedHere says whether the condition of a helper holds for this program.
+func (v *verifier) allowedHere(a linux.Allowed) bool {
+	sleeps := v.hook != nil && v.hook.lsm.Sleepable
+	switch a {
+	case linux.AllowedSKStorageTracing:
+		return v.storageTracing()
+	case linux.AllowedIMA:
+		return sleeps
+	case linux.AllowedDPath:
+		switch {
+		case v.prog.Type == ebpf.Tracing && v.prog.AttachType == ebpf.AttachTraceIter:
+			return true
+		case v.prog.Type == ebpf.LSM:
+			return sleeps
+		}
+		return v.hook != nil && slices.Contains(pathFunctions, v.prog.AttachTo)
+	}
+	return true
 }
 
 // returnsVoid says that the target has no result.

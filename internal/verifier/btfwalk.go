@@ -216,9 +216,9 @@ func (v *verifier) structAccess(n int, o *object, t RegType, off, size int) (*wa
 			}
 		}
 	}
-	at := o.Type
+	at, flags := o.Type, RegType(0)
 	for {
-		w := &walk{off: off, size: size}
+		w := &walk{off: off, size: size, flags: flags}
 		result, err := w.in(at)
 		if err != nil {
 			return nil, 0, v.failReg(n, CodeAccess, err.errno, "%s", err.text)
@@ -226,6 +226,6 @@ func (v *verifier) structAccess(n int, o *object, t RegType, off, size int) (*wa
 		if result != foundStruct {
 			return w, result, nil
 		}
-		at, off = w.target, 0
+		at, off, flags = w.target, 0, w.flags
 	}
 }

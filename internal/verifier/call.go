@@ -107,10 +107,8 @@ func (v *verifier) mayCall(p *linux.Proto) *reject.Error {
 	switch {
 	case p.GPLOnly && !v.prog.GPL:
 		return v.fail(CodeLicence, linux.EINVAL, "cannot call GPL-restricted function from non-GPL compatible program")
-	case p.Allowed == linux.AllowedSKStorageTracing && !v.storageTracing():
+	case !v.allowedHere(p.Allowed):
 		return v.fail(CodeHelper, linux.EINVAL, "helper call is not allowed in probe")
-	case p.Allowed != linux.AllowedAlways && p.Allowed != linux.AllowedSKStorageTracing:
-		return v.unsupported("helpers that are allowed at some functions and hooks only")
 	case !p.MightSleep:
 		return nil
 	case !v.state.inSleepable:

@@ -232,7 +232,7 @@ func isContext(prog ebpf.ProgramType, t btf.Type) bool {
 	switch {
 	case name == "":
 		return false
-	case name == s.Name:
+	case name == s.Name, prog == ebpf.Kprobe && s.Name == "bpf_user_pt_regs_t":
 		return true
 	}
 	return name == "__sk_buff" && s.Name == "sk_buff" || name == "xdp_md" && s.Name == "xdp_buff"
