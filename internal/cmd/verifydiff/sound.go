@@ -137,94 +137,6 @@ func (r *runner) load(p *gen.VerifyProg) (engine.Collection, error) {
 	return coll, nil
 }
 
-// shake gives all maps new contents.
-func (r *runner) shake(rng *rand.Rand) {
-	for i, m := range r.maps {
-		if m == nil {
-			continue
-		}
-		s := r.specs[i]
-		size := int(s.ValueSize)
-		switch s.Type {
-		case ebpf.PerCPUArray, ebpf.PerCPUHash:
-			size = (size + 7) / 8 * 8
-		case ebpf.Array, ebpf.Hash, ebpf.LRUHash, ebpf.LPMTrie:
-		default:
-			continue
-		}
-		for n := range min(max(int(s.MaxEntries), 1), 3) {
-			key := make([]byte, s.KeySize)
-			binary.LittleEndian.PutUint32(key, uint32(n))
-			if rng.IntN(4) == 0 {
-				_ = m.Delete(key) // arrays refuse
-				continue
-			}
-			_ = m.Update(key, fill(rng, size), 0) // frozen maps refuse
-		}
-	}
-}
-
-// fill makes bytes: zeros, ones, edges or anything.
-func fill(rng *rand.Rand, n int) []byte {
-	b := make([]byte, n)
-	switch rng.IntN(5) {
-	case 0:
-	case 1:
-		for i := range b {
-			b[i] = 0xff
-		}
-	case 2:
-		for i := 0; i+8 <= n; i += 8 {
-			binary.LittleEndian.PutUint64(b[i:], edge(rng))
-		}
-	default:
-		for i := range b {
-			b[i] = byte(rng.Uint32())
-		}
-	}
-	return b
-}
-
-// edge is a number at which something changes.
-func edge(rng *rand.Rand) uint64 {
-	v := uint64(1) << rng.IntN(64)
-	switch rng.IntN(6) {
-	case 0:
-		return v - 1
-	case 1:
-		return -v
-	case 2:
-		return uint64(rng.IntN(80))
-	case 3:
-		return uint64(uint32(rng.IntN(80)-8)) | rng.Uint64()<<32
-	case 4:
-		return -uint64(rng.IntN(80))
-	}
-	return v
-}
-
-// input makes a packet or a context.
-func input(rng *rand.Rand, p *gen.VerifyProg) *engine.Input {
-	in := &engine.Input{Budget: soundBudget}
-	switch p.Type {
-	case ebpf.XDP, ebpf.SchedCLS, ebpf.SchedACT, ebpf.SocketFilter, ebpf.CGroupSKB, ebpf.LWTIn, ebpf.LWTOut, ebpf.LWTXmit:
-		n := []int{14, 15, 16, 18, 20, 22, 28, 34, 54, 64, 100, 300, 1500, 3000}[rng.IntN(14)]
-		if rng.IntN(3) == 0 {
-			n = 14 + rng.IntN(60)
-		}
-		in.Data = fill(rng, n)
-		if rng.IntN(2) == 0 && n >= 34 { // IPv4 without options
-			in.Data[12], in.Data[13], in.Data[14] = 8, 0, 0x45
-		}
-	case ebpf.RawTracepoint, ebpf.RawTracepointWritable:
-		in.Context = fill(rng, 96)
-	case ebpf.TracePoint, ebpf.Syscall:
-		in.Context = fill(rng, 256)
-	case ebpf.Kprobe, ebpf.PerfEvent:
-	}
-	return in
-}
-
 // run gives a program several inputs. A fault is an error; a nil recording checks no registers.
 func (r *runner) run(coll engine.Collection, p *gen.VerifyProg, rng *rand.Rand, runs int, watch *recording) (done int, err error) {
 	prog := coll.Program("p")
@@ -235,10 +147,11 @@ func (r *runner) run(coll engine.Collection, p *gen.VerifyProg, rng *rand.Rand, 
 		}
 		ctx = vm.WithStep(ctx, watch.step)
 	}
+	src := &source{Rand: rng, consts: constants(p)}
 	for range runs {
-		r.shake(rng)
+		r.shake(src)
 		var res engine.Result
-		in := input(rng, p)
+		in := src.input(p)
 		err := prog.Run(ctx, in, &res)
 		var bad *userspace.InputError
 		var fault *vm.Error
