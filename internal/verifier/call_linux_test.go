@@ -5,7 +5,9 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -53,6 +55,37 @@ func mapSpec(m *Map) *ebpf.MapSpec {
 	}
 }
 
+var kernelTypes = sync.OnceValues(btf.LoadKernelSpec)
+
+// kernelCalls gives calls of kernel functions the number that the running kernel has for them.
+func kernelCalls(t testing.TB, p *Program) []isa.Insn {
+	t.Helper()
+	if len(p.Kfuncs) == 0 {
+		return p.Insns
+	}
+	spec, err := kernelTypes()
+	if err != nil {
+		t.Skip(err)
+	}
+	insns := slices.Clone(p.Insns)
+	for i := range insns {
+		in := &insns[i]
+		if in.Op != isa.ClassJMP|isa.CALL || in.Src != isa.CallKfunc {
+			continue
+		}
+		var f *btf.Func
+		if err := spec.TypeByName(p.Kfuncs[in.Imm], &f); err != nil {
+			t.Skip(err)
+		}
+		id, err := spec.TypeID(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Imm = int32(id)
+	}
+	return insns
+}
+
 // loadOnLinux asks bpf(2) and returns the verdict and the log.
 func loadOnLinux(t testing.TB, p *Program, fds []int32, level uint32) (verdict, log string) {
 	t.Helper()
@@ -62,7 +95,7 @@ func loadOnLinux(t testing.TB, p *Program, fds []int32, level uint32) (verdict, 
 		}
 		return 0
 	}
-	code, license := isa.Encode(p.Insns), []byte("GPL\x00")
+	code, license := isa.Encode(kernelCalls(t, p)), []byte("GPL\x00")
 	if !p.GPL {
 		license = []byte("MIT\x00")
 	}

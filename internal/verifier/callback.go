@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"github.com/carom-bpf/carom/internal/isa"
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/verifier/reject"
 	"github.com/carom-bpf/carom/internal/verifier/scalar"
@@ -13,6 +14,7 @@ func (v *verifier) pushCallback(sub int, set func(caller, callee *frame)) *rejec
 	v.subs[sub].callback = true
 	s, err := v.push(v.graph.Subprogs[sub].Start, v.insn)
 	if err != nil {
+		err.Errno = linux.ENOMEM
 		return err
 	}
 	if err := v.enter(s, sub, v.insn); err != nil {
@@ -84,4 +86,25 @@ func (v *verifier) findVMACallback(meta *callMeta) *reject.Error {
 		callee.Regs[2] = reg{Type: PtrToBTFID, Scalar: scalar.Const(0), BTF: v.named("vm_area_struct")}
 		callee.Regs[3] = caller.Regs[4]
 	})
+}
+
+// checkRemoved refuses addresses of functions that nothing calls, where no function is left behind
+// them: Linux removes the functions and then finds none at the address (jit_subprogs).
+func (v *verifier) checkRemoved() *reject.Error {
+	last := len(v.subs) - 1
+	for last > 0 && !v.aux[v.graph.Subprogs[last].Start].seen {
+		last--
+	}
+	if last == 0 { // without functions, addresses of functions are not looked at
+		return nil
+	}
+	for i, in := range v.insns {
+		if in.Op != opWideLoad || in.Src != isa.PseudoFunc || !v.aux[i].seen {
+			continue
+		}
+		if v.graph.SubprogAt(i+int(in.Imm)+1) > last {
+			return reject.At(i, CodeCallback, linux.EFAULT, "verifier bug: No program to jit at insn %d (subprog < 0)", i)
+		}
+	}
+	return nil
 }

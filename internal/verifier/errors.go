@@ -41,6 +41,7 @@ const (
 	CodeStackAccess   reject.Code = "stack-access"
 	CodeStackUninit   reject.Code = "stack-uninitialised"
 	CodeAlignment     reject.Code = "alignment"
+	CodeCallback      reject.Code = "callback"
 	CodeDynptr        reject.Code = "dynptr"
 	CodeIter          reject.Code = "iterator"
 	CodeLicence       reject.Code = "licence"

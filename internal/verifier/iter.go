@@ -159,6 +159,7 @@ func (v *verifier) iterNextCall(c *iterCall) *reject.Error {
 		prev := v.earlierAt(v.state.parent, v.insn)
 		s, err := v.push(v.insn+1, v.insn)
 		if err != nil {
+			err.Errno = linux.ENOMEM
 			return err
 		}
 		s.iterIn(c.iter).Object.Depth++

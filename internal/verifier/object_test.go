@@ -5,6 +5,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+
+	"github.com/carom-bpf/carom/internal/isa/asm"
 )
 
 // objectMaps are the maps of the cases, by index.
@@ -44,8 +46,21 @@ func objectMaps() []*Map {
 }
 
 func (c *objectCase) program(t testing.TB) *Program {
+	t.Helper()
 	p := c.callCase.program(t)
 	p.Maps = objectMaps()
+	p.Kfuncs = map[int32]string{}
+	insns, err := asm.Parse(c.text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for it := insns.Iterate(); it.Next(); {
+		if it.Ins.IsKfuncCall() {
+			id := int32(len(p.Kfuncs)) + 1
+			p.Kfuncs[id] = it.Ins.Reference()
+			p.Insns[it.Offset].Imm = id
+		}
+	}
 	return p
 }
 

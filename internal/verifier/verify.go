@@ -173,6 +173,7 @@ func (v *verifier) run() *reject.Error {
 		v.exploreGlobals,
 		v.checkStackDepth,
 		v.checkTailCalls, // limits and owners of prog arrays
+		v.checkRemoved,   // functions that are not called
 	} {
 		if err := phase(); err != nil {
 			return err
