@@ -83,11 +83,12 @@ func (s *sound) one(n uint64) {
 	}
 }
 
-// runnable says that the interpreter runs programs of a type on their own.
+// runnable says that the interpreter runs programs of a type on their own. The writable buffer of
+// BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE comes from the tracepoint, so these are left out.
 func runnable(t ebpf.ProgramType) bool {
 	switch t {
 	case ebpf.XDP, ebpf.SchedCLS, ebpf.SchedACT, ebpf.SocketFilter, ebpf.CGroupSKB, ebpf.LWTIn, ebpf.LWTOut, ebpf.LWTXmit,
-		ebpf.RawTracepoint, ebpf.RawTracepointWritable, ebpf.TracePoint, ebpf.Syscall, ebpf.Kprobe, ebpf.PerfEvent:
+		ebpf.RawTracepoint, ebpf.TracePoint, ebpf.Syscall, ebpf.Kprobe, ebpf.PerfEvent:
 		return true
 	}
 	return false
