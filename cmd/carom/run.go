@@ -33,7 +33,7 @@ type runFlags struct {
 	budget                          int64
 	engine                          string
 	trace, json, countEdges         bool
-	noVerify                        bool
+	noVerify, parallel              bool
 }
 
 const runLong = `Run the programs of an eBPF object in user space, or in the kernel with --engine kernel. In user
@@ -49,7 +49,8 @@ verdicts.
 in user space and in the kernel, prints where verdict, packet, printed lines, records or maps
 differ, and exits with 1 if they do.
 
-With --cpus, inputs are dealt to the virtual CPUs in turn, one after the other.`
+With --cpus, inputs are dealt to the virtual CPUs in turn, one after the other; with --parallel,
+all virtual CPUs run packets at once.`
 
 const runExample = `  carom run xdp_dispatch.o --pcap traffic.pcap --slot prog_array[0]=port8080_prog
   carom run xdp_dispatch.o --data-in packet.bin --data-out - --repeat 1000
@@ -87,6 +88,7 @@ func newRun() *cobra.Command {
 	fl.StringVar(&f.engine, "engine", engineAuto, "`ENGINE`: interp, jit, kernel, both or auto (jit if possible)")
 	fl.BoolVar(&f.countEdges, "count-edges", false, "count tail calls in the kernel, by an instrumented copy")
 	fl.IntVar(&f.cpus, "cpus", 1, "number `N` of virtual CPUs, 1 to 256")
+	fl.BoolVar(&f.parallel, "parallel", false, "run packets on all virtual CPUs at once, in no order")
 	fl.StringVar(&f.clock, "clock", "real", "`CLOCK` that programs see: real, pcap or fixed")
 	fl.Uint64Var(&f.seed, "seed", 0, "`SEED` of random numbers (default: a random one)")
 	fl.Int64Var(&f.budget, "budget", 0, "end a run after `N` instructions (default 2^32)")
@@ -133,6 +135,8 @@ func (f *runFlags) check() error {
 		return usagef("--budget %d: use 1 or more instructions", f.budget)
 	case f.clock != "real" && f.clock != "pcap" && f.clock != "fixed":
 		return usagef("--clock %s: use real, pcap or fixed", f.clock)
+	case f.parallel && (f.pcap == "" || f.trace || f.write != "" || f.clock == "pcap" || f.usesKernel()):
+		return usagef("--parallel goes with --pcap, without --trace, --write, --clock pcap and the kernel: all these need an order")
 	case f.clock == "pcap" && f.pcap == "":
 		return usagef("--clock pcap takes the time from packets; give --pcap")
 	}
@@ -368,6 +372,9 @@ func (s *session) runAll(ctx context.Context, context []byte) error {
 			c.Release()
 		}
 	}()
+	if s.batches() {
+		return s.runBatches(ctx, context, cpus)
+	}
 	var res carom.Result
 	for n := 0; ; n++ {
 		if err := ctx.Err(); err != nil {
