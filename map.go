@@ -98,7 +98,8 @@ func (m *Map) FD() int { return m.core.FD() }
 func (m *Map) Copies() int { return m.core.Copies() }
 
 // Lookup copies the value of key to valueOut, a pointer. It wraps ebpf.ErrKeyNotExist when there
-// is none. A PROG_ARRAY gives a program's id.
+// is none. A PROG_ARRAY gives a program's id. Queues and stacks have no keys: with nil for one,
+// Lookup gives the value that is next. A Bloom filter is asked for the value at valueOut.
 func (m *Map) Lookup(key, valueOut any) error {
 	return m.lookup(key, valueOut, 0, "lookup", m.core.Lookup)
 }
@@ -108,21 +109,36 @@ func (m *Map) LookupWithFlags(key, valueOut any, flags ebpf.MapLookupFlags) erro
 	return m.lookup(key, valueOut, uint64(flags), "lookup", m.core.Lookup)
 }
 
-// LookupAndDelete is Lookup followed by Delete as one step.
+// LookupAndDelete is Lookup followed by Delete as one step. It takes the next value from a queue or
+// stack, whose key is nil.
 func (m *Map) LookupAndDelete(key, valueOut any) error {
 	return m.lookup(key, valueOut, 0, "lookup and delete", m.core.LookupAndDelete)
 }
 
 func (m *Map) lookup(key, valueOut any, flags uint64, op string, get func(k, v []byte, flags uint64) error) error {
-	k, err := load.Bytes(key, int(m.core.KeySize()))
+	k, err := m.encodeKey(key)
 	if err != nil {
 		return m.fail(op, fmt.Errorf("key: %w", err))
 	}
 	v := make([]byte, m.sysValueSize())
+	if m.core.Type() == ebpf.BloomFilter {
+		if v, err = m.asked(valueOut); err != nil {
+			return m.fail(op, fmt.Errorf("value: %w", err))
+		}
+	}
 	if err := get(k, v, flags); err != nil {
 		return m.fail(op, err)
 	}
 	return m.fail(op, m.decodeValue(v, valueOut))
+}
+
+// asked is the value that a Bloom filter is asked for: what valueOut points to.
+func (m *Map) asked(valueOut any) ([]byte, error) {
+	size := int(m.core.ValueSize())
+	if p, ok := valueOut.(*[]byte); ok {
+		return load.Bytes(*p, size)
+	}
+	return load.Bytes(valueOut, size)
 }
 
 // LookupBytes returns the value of key in bpf(2)'s layout, nil when there is none.
@@ -141,7 +157,7 @@ func (m *Map) Put(key, value any) error { return m.Update(key, value, ebpf.Updat
 // Update stores value under key. The value for a PROG_ARRAY is a *Program, that for a map of
 // maps is a *Map. Replacing a program is atomic: a running chain sees the old or the new one.
 func (m *Map) Update(key, value any, flags ebpf.MapUpdateFlags) error {
-	k, err := load.Bytes(key, int(m.core.KeySize()))
+	k, err := m.encodeKey(key)
 	if err != nil {
 		return m.fail("update", fmt.Errorf("key: %w", err))
 	}
@@ -166,7 +182,7 @@ func (m *Map) Update(key, value any, flags ebpf.MapUpdateFlags) error {
 
 // Delete removes key. It wraps ebpf.ErrKeyNotExist when there is none.
 func (m *Map) Delete(key any) error {
-	k, err := load.Bytes(key, int(m.core.KeySize()))
+	k, err := m.encodeKey(key)
 	if err != nil {
 		return m.fail("delete", fmt.Errorf("key: %w", err))
 	}
@@ -179,7 +195,7 @@ func (m *Map) NextKey(key, nextKeyOut any) error {
 	var k []byte
 	if key != nil {
 		var err error
-		if k, err = load.Bytes(key, int(m.core.KeySize())); err != nil {
+		if k, err = m.encodeKey(key); err != nil {
 			return m.fail("next key", fmt.Errorf("key: %w", err))
 		}
 	}
@@ -244,6 +260,15 @@ func (m *Map) sysValueSize() int {
 
 func isPerCPU(t ebpf.MapType) bool {
 	return t == ebpf.PerCPUArray || t == ebpf.PerCPUHash || t == ebpf.LRUCPUHash || t == ebpf.PerCPUCGroupStorage
+}
+
+// encodeKey gives a key in bpf(2)'s layout. Maps without keys take nil.
+func (m *Map) encodeKey(key any) ([]byte, error) {
+	size := int(m.core.KeySize())
+	if size == 0 && key == nil {
+		return []byte{}, nil
+	}
+	return load.Bytes(key, size)
 }
 
 // encodeValue gives a value in bpf(2)'s layout.

@@ -25,6 +25,7 @@ func Groups() []Group {
 		{"test run", "testrun.go", "what BPF_PROG_TEST_RUN takes and refuses: packets, contexts, repetitions", plain(TestRun)},
 		{"output", "output.go", "perf event samples, ring buffer records and printed lines of packet programs", plain(Output)},
 		{"maps", "maps.go", "what programs see of maps", plain(Maps)},
+		{"map types", "maptypes.go", "map types with helpers of their own", plain(MapTypes)},
 		{"targets", "targets.go", "bpf_redirect_map and its maps", plain(Targets)},
 		{"storage", "targets.go", "cgroup storage", plain(Storage)},
 		{"sockets", "targets.go", "socket lookups", plain(Sockets)},

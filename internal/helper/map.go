@@ -33,6 +33,8 @@ const (
 	forEach               // bpf_for_each_map_elem
 	forPerf
 	forRingbuf
+	forPush // bpf_map_push_elem, bpf_map_peek_elem
+	forPop  // bpf_map_pop_elem
 )
 
 // usesOf says which helpers take a map of this type.
@@ -44,6 +46,10 @@ func usesOf(t ebpf.MapType) int {
 		return forPerf
 	case ebpf.RingBuf:
 		return forRingbuf
+	case ebpf.Queue, ebpf.Stack:
+		return forPush | forPop
+	case ebpf.BloomFilter:
+		return forPush
 	case ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.DevMap, ebpf.DevMapHash, ebpf.XSKMap:
 		return forLookup
 	case ebpf.PerCPUArray, ebpf.PerCPUHash, ebpf.LRUCPUHash:

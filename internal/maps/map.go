@@ -72,7 +72,9 @@ type Spec struct {
 	ValueSize  uint32
 	MaxEntries uint32
 	Flags      uint32
-	Inner      *Spec // template for maps of maps
+	Extra      uint64 // map_extra
+	HasTypes   bool   // key and value have BTF types
+	Inner      *Spec  // template for maps of maps
 }
 
 // Common is the part that all map types share.
@@ -104,9 +106,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Errno }
 
-// Freeze makes the map read-only for user space (BPF_MAP_FREEZE).
+// Freeze makes the map read-only for user space (BPF_MAP_FREEZE), which needs the right to write.
 func (c *Common) Freeze() linux.Errno {
-	if c.frozen.Swap(true) {
+	if c.Flags&linux.MapReadOnly != 0 || c.frozen.Swap(true) {
 		return linux.EPERM
 	}
 	return linux.OK
@@ -194,6 +196,9 @@ func New(h *Host, spec *Spec, id uint32) (Map, error) {
 	c := &Common{Spec: *spec, ID: id, host: h}
 	if !ok {
 		return nil, c.fail(linux.EINVAL, "map type %s is not supported by the user-space engines", spec.Type)
+	}
+	if spec.Extra != 0 && spec.Type != ebpf.BloomFilter {
+		return nil, c.fail(linux.EINVAL, "map_extra is %#x, but must be 0 for this type", spec.Extra)
 	}
 	if spec.Inner != nil {
 		inner := *spec.Inner

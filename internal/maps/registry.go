@@ -22,6 +22,10 @@ func constructorOf(t ebpf.MapType) (constructor, bool) {
 		ebpf.CPUMap:     newRedirectArray,
 		ebpf.XSKMap:     newRedirectArray,
 
+		ebpf.Queue:       newQueue,
+		ebpf.Stack:       newQueue,
+		ebpf.BloomFilter: newBloom,
+
 		ebpf.CGroupStorage:       newCgroupStorage,
 		ebpf.PerCPUCGroupStorage: newCgroupStorage,
 	}[t]
