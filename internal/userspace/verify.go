@@ -163,6 +163,25 @@ func typedExterns(types *btf.Spec) map[string]bool {
 	return typed
 }
 
+// kernelFunc returns the name that a function of the kernel has, whose declaration may have a
+// flavour ("___" and more behind the name). That of one which does not fit is left as it is.
+func (v *Verifier) kernelFunc(name string) string {
+	i := strings.LastIndex(name, "___")
+	if i <= 0 || v.spec.Types == nil {
+		return name
+	}
+	kernel, err := v.kernel.Spec()
+	if err != nil {
+		return name
+	}
+	var declared, have *btf.Func
+	if v.spec.Types.TypeByName(name, &declared) != nil || kernel.TypeByName(name[:i], &have) != nil ||
+		btf.CheckTypeCompatibility(declared.Type, have.Type) != nil {
+		return name
+	}
+	return name[:i]
+}
+
 // Program converts one program.
 func (v *Verifier) Program(name string) (*verifier.Program, error) {
 	spec := v.spec.Programs[name]
@@ -179,7 +198,7 @@ func (v *Verifier) Program(name string) (*verifier.Program, error) {
 		AttachTo: attachTarget(spec), Helper: v.custom(), Kernel: v.kernel, Locals: v.locals,
 	}
 	for i, k := range low.Kfuncs {
-		p.Kfuncs[int32(i)] = k
+		p.Kfuncs[int32(i)] = v.kernelFunc(k)
 	}
 	for _, m := range low.Maps {
 		p.Maps = append(p.Maps, v.maps[m])
@@ -187,7 +206,7 @@ func (v *Verifier) Program(name string) (*verifier.Program, error) {
 	p.Types, p.Struct = low.Types, v.structNamed
 	p.Ksyms = map[int]verifier.Ksym{}
 	for slot, name := range low.Ksyms {
-		p.Ksyms[slot] = verifier.Ksym{Name: name, Typed: v.externs[name]}
+		p.Ksyms[slot] = verifier.Ksym{Name: v.kernelFunc(name), Typed: v.externs[name]}
 	}
 	for _, f := range low.Funcs {
 		p.Funcs = append(p.Funcs, verifier.Func{Insn: f.Insn, Name: f.Name, Type: f.Type})

@@ -129,7 +129,7 @@ func (v *verifier) graphContents(g *graphRoot, t btf.Type, at uint32) bool {
 			return false
 		}
 		for i := range s.Members {
-			if s.Members[i].Name == member {
+			if t, ok := s.Members[i].Type.(*btf.Struct); ok && s.Members[i].Name == member && t.Name == g.nodeName() {
 				g.object, g.node = v.ownStruct(s), uint32(s.Members[i].Offset.Bytes())
 				return true
 			}

@@ -49,7 +49,7 @@ func (v *verifier) lock(c lockCall) *reject.Error {
 		return deny("map '%s' has to have BTF in order to use %s_lock", kernelName(r.Map.Name), name)
 	}
 	f := r.specialField(name + "_lock")
-	if f == nil {
+	if f == nil || inMap && !v.rootsKnown(r.Map) {
 		what, whose := "local", "kptr"
 		if inMap {
 			what, whose = "map", kernelName(r.Map.Name)
@@ -82,6 +82,19 @@ func (v *verifier) lock(c lockCall) *reject.Error {
 	s.unlock(s.heldLock(c.kind, r.ID, owner))
 	v.dropNonOwning()
 	return nil
+}
+
+// rootsKnown says that the structures which lists and trees of a map contain are known. Where they
+// are not, the kernel takes the map for one without special fields.
+func (v *verifier) rootsKnown(m *Map) bool {
+	for i := range m.Fields {
+		f := &m.Fields[i]
+		g := graphRoot{tree: f.Name == "bpf_rb_root"}
+		if (g.tree || f.Name == "bpf_list_head") && !v.graphContents(&g, m.Value, f.Off) {
+			return false
+		}
+	}
+	return true
 }
 
 // spinLock checks the argument of bpf_spin_lock and bpf_spin_unlock.

@@ -452,9 +452,6 @@ func (v *verifier) wide(in isa.Insn) *reject.Error {
 	m := v.prog.Maps[in.Imm]
 	if in.Src == isa.PseudoMapValue || in.Src == isa.PseudoMapIdxValue {
 		*dst = reg{Type: PtrToMapValue, Scalar: scalar.Const(0), Map: m, Off: second.Imm}
-		if m.hasField("bpf_spin_lock") {
-			dst.ID = v.newID()
-		}
 		return nil
 	}
 	*dst = reg{Type: ConstPtrToMap, Scalar: scalar.Const(0), Map: m}
