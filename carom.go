@@ -51,6 +51,9 @@ type (
 	Pointer  = engine.Pointer
 	Redirect = engine.Redirect
 	Edge     = engine.Edge
+
+	MachineCode = engine.MachineCode
+	CodeLine    = engine.CodeLine
 )
 
 // Errors that wrap what engines report. Lookups and updates of maps wrap ebpf.ErrKeyNotExist,

@@ -39,6 +39,15 @@ func (p *Program) Jited() bool {
 	return p.core.FD() >= 0
 }
 
+// MachineCode returns a copy of the machine code that JIT made of the program, nil when the program
+// has none or is that of another engine.
+func (p *Program) MachineCode() *MachineCode {
+	if m, ok := p.core.(interface{ MachineCode() *MachineCode }); ok {
+		return m.MachineCode()
+	}
+	return nil
+}
+
 // RunInput runs the program on the lowest free virtual CPU, waiting for one under ctx, and fills
 // res, which belongs to the caller. ctx also ends a run that takes too long. It does not
 // allocate once res has room for the packet.

@@ -94,6 +94,21 @@ type Program interface {
 	Close() error
 }
 
+// MachineCode is what the JIT made of a program.
+type MachineCode struct {
+	Arch  string // as in GOARCH
+	Addr  uint64 // of the first byte
+	Code  []byte
+	Lines []CodeLine // by offset
+}
+
+// CodeLine says that the code from an offset on is that of an instruction of the program, or, when
+// Insn is -1, code behind all instructions for what happens rarely.
+type CodeLine struct {
+	Offset int
+	Insn   int
+}
+
 // Map is a map with keys and values in bpf(2)'s layout. Errors are linux.Errno or wrap one.
 type Map interface {
 	Name() string

@@ -70,7 +70,7 @@ func Compile(in *Input) error {
 	if err != nil {
 		return fmt.Errorf("program %s: %w", p.Name, err)
 	}
-	n := &vm.Native{Code: x, Entry: x.Base + uint64(img.entry), Funcs: map[int]uint64{}, Sites: img.sites}
+	n := &vm.Native{Code: x, Entry: x.Base + uint64(img.entry), Funcs: map[int]uint64{}, Sites: img.sites, Lines: img.lines}
 	for insn, off := range img.funcs {
 		n.Funcs[insn] = x.Base + uint64(off)
 	}
@@ -87,4 +87,5 @@ type image struct {
 	entry int
 	funcs map[int]int // offsets of functions by first instruction
 	sites []vm.NativeSite
+	lines []vm.NativeLine
 }

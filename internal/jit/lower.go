@@ -30,6 +30,19 @@ type compiler struct {
 	live    []regs         // registers that are used after each instruction
 	fused   int            // instruction that is part of the one before it
 	flags   int            // last instruction whose result is in the flags, too
+	marks   []mark
+}
+
+// mark is where the code of an instruction begins, -1 for what lies behind all of them.
+type mark struct {
+	insn  int
+	label label
+}
+
+func (c *compiler) mark(insn int) {
+	m := mark{insn, c.newLabel()}
+	c.bind(m.label)
+	c.marks = append(c.marks, m)
 }
 
 // function is the main program, a subprogram or a callback.
@@ -63,11 +76,15 @@ func assemble(in *Input, b backend) (*image, error) {
 			return nil, err
 		}
 	}
+	c.mark(-1)
 	code, err := b.finish()
 	if err != nil {
 		return nil, err
 	}
 	img := &image{code: code, entry: b.offset(c.labels[0]), funcs: map[int]int{}}
+	for _, m := range c.marks {
+		img.lines = append(img.lines, vm.NativeLine{Offset: b.offset(m.label), Insn: m.insn})
+	}
 	img.sites = make([]vm.NativeSite, len(c.sites))
 	for n, number := range c.sites {
 		s := c.siteAt(n)
@@ -254,6 +271,7 @@ func (c *compiler) function(f *function) error {
 				c.startLoops(linux.MaxLoops)
 			}
 		}
+		c.mark(n)
 		if looped {
 			c.loopHead(loop{insn: n, cost: cost}, c.index)
 		}

@@ -3,6 +3,8 @@ package userspace
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/facts"
@@ -56,6 +58,19 @@ func (l *loader) compile(o *progObject, j *judgment) error {
 		return err
 	}
 	return nil
+}
+
+// MachineCode returns a copy of the program's machine code, nil when it has none.
+func (p *program) MachineCode() *engine.MachineCode {
+	n := p.obj.Native()
+	if n == nil || p.closed.Load() {
+		return nil
+	}
+	m := &engine.MachineCode{Arch: runtime.GOARCH, Addr: n.Code.Base, Code: slices.Clone(n.Code.Code())}
+	for _, l := range n.Lines {
+		m.Lines = append(m.Lines, engine.CodeLine{Offset: l.Offset, Insn: l.Insn})
+	}
+	return m
 }
 
 // Jited reports whether the program has machine code.

@@ -68,7 +68,12 @@ type Native struct {
 	// Context is how many bytes of a context without a table of fields the program may touch.
 	Context uint32
 	Sites   []NativeSite // by number of the tail-call site
+	Lines   []NativeLine // where the code of each instruction begins, by offset
 }
+
+// NativeLine says which instruction the code from an offset on belongs to, -1 for code behind all
+// of them that is rarely run.
+type NativeLine struct{ Offset, Insn int }
 
 // NativeSite is what machine code knows of a tail call, and does not keep in registers.
 type NativeSite struct {
