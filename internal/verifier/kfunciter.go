@@ -19,7 +19,13 @@ func (v *verifier) kfuncIter(n int, c *kfuncCall) *reject.Error {
 	target := c.fn.Params[n-1].Type.Target
 	it.typ = v.iterOf(target.Name, int(target.Size))
 	c.iter = it
-	return v.iterArg(n, it)
+	if err := v.iterArg(n, it); err != nil {
+		return err
+	}
+	if it.use != iterNew {
+		c.ref = it.iter.ref
+	}
+	return nil
 }
 
 // iterElement is how far the element that an iterator gives is trusted.

@@ -226,7 +226,7 @@ func randomObjects(r *rand.Rand) objectCase {
 func TestRandomObjectsOnLinux(t *testing.T) {
 	needKernel618(t)
 	fds := kernelMaps(t, objectMaps())
-	count, seed := 300, uint64(1)
+	count, seed := 60, uint64(1)
 	if s := os.Getenv("OBJECT_RANDOM"); s != "" {
 		n, from, _ := strings.Cut(s, ",")
 		count, _ = strconv.Atoi(n)
