@@ -31,6 +31,7 @@ func iterArgs() []IterArg {
 		{Target: "bpf_sk_storage_map", Arg: 2, Struct: "sock"},
 		{Target: "bpf_sk_storage_map", Arg: 3, Buffer: true},
 		{Target: "cgroup", Arg: 1, Struct: "cgroup", Trusted: true},
+		{Target: "dmabuf", Arg: 1, Struct: "dma_buf"},
 		{Target: "ipv6_route", Arg: 1, Struct: "fib6_info"},
 		{Target: "ksym", Arg: 1, Struct: "kallsym_iter"},
 		{Target: "kmem_cache", Arg: 1, Struct: "kmem_cache", Trusted: true},

@@ -337,6 +337,12 @@ func (v *verifier) pointerMath(in isa.Insn, op uint8, ptr, off *reg) *reject.Err
 		return v.failReg(int(in.Dst), CodePointerMath, linux.EACCES,
 			"R%d pointer arithmetic on %s prohibited", in.Dst, ptr.Type)
 	}
+	if ptr.Type.base() == PtrToMem && ptr.Type&PtrUntrusted != 0 {
+		// Reads through it may fail anyway: the offset does not matter. Linux 6.18 forgets to make
+		// a number plus such a pointer a pointer, and so takes it for the number.
+		*dst = *ptr
+		return nil
+	}
 	p := *ptr
 	fromPtr := dst == ptr
 	o := off.Scalar

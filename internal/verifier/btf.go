@@ -147,11 +147,19 @@ type layout struct {
 func composite(t btf.Type) *layout {
 	switch s := t.(type) {
 	case *btf.Struct:
-		return &layout{s.Name, s.Size, s.Members, false}
+		return &layout{shownName(s.Name), s.Size, s.Members, false}
 	case *btf.Union:
-		return &layout{s.Name, s.Size, s.Members, true}
+		return &layout{shownName(s.Name), s.Size, s.Members, true}
 	}
 	return nil
+}
+
+// shownName is a name in messages.
+func shownName(name string) string {
+	if name == "" {
+		return "(anon)"
+	}
+	return name
 }
 
 // tagOf returns the tag that stands directly behind a pointer.

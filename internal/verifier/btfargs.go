@@ -47,7 +47,7 @@ func (v *verifier) checkObjectArg(a objectArg) *reject.Error {
 		return v.matchKptr2(a)
 	}
 	strict := release && (a.helper == nil || a.helper.ID != linux.FuncSKRelease)
-	if r.BTF.holds(int(r.Off), a.want, strict) {
+	if v.holds(r.BTF, int(r.Off), a.want, strict) {
 		return nil
 	}
 	if r.BTF.Type == nil || a.want.Type == nil {

@@ -117,7 +117,7 @@ func (v *verifier) contextArg(off, size int) (*ctxArg, string) {
 	ptr, ok := t.(*btf.Pointer)
 	if !ok {
 		return nil, fmt.Sprintf("func '%s' arg%d '%s' has type %s. Only pointer access is allowed",
-			h.name, n, nameOf(t), kindName(t))
+			h.name, n, shownName(nameOf(t)), kindName(t))
 	}
 	if size != 8 {
 		return nil, fmt.Sprintf("func '%s' size %d must be 8", h.name, size)
@@ -219,7 +219,7 @@ func (v *verifier) pointerArg(n, off int, name string, ptr *btf.Pointer) (*ctxAr
 	if composite(target) == nil {
 		return nil, fmt.Sprintf("func '%s' arg%d type %s is not a struct", h.name, n, kindName(target))
 	}
-	text := fmt.Sprintf("func '%s' arg%d has btf_id %d type %s '%s'", h.name, n, v.typeID(target), kindName(target), nameOf(target))
+	text := fmt.Sprintf("func '%s' arg%d has btf_id %d type %s '%s'", h.name, n, v.typeID(target), kindName(target), shownName(nameOf(target)))
 	if failing {
 		return &ctxArg{kind: ScalarValue}, text + fmt.Sprintf("\nmarking pointer arg%d as scalar as it may encode error", n)
 	}

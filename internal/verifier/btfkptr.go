@@ -160,7 +160,7 @@ func (v *verifier) matchKptr(n int, f *Field) *reject.Error {
 	if err := v.fixedOffset(n, r, true); err != nil {
 		return err
 	}
-	if !r.BTF.holds(int(r.Off), want, f.Kind != FieldKptrUntrusted) {
+	if !v.holds(r.BTF, int(r.Off), want, f.Kind != FieldKptrUntrusted) {
 		return bad()
 	}
 	return nil

@@ -110,7 +110,7 @@ func (w *walk) members(s *layout) (btf.Type, found, *walkError) {
 		}
 		t, size, ok := elements(m.Type)
 		if !ok {
-			_, err := w.refuse(linux.EFAULT, "field %s doesn't have size", m.Name)
+			_, err := w.refuse(linux.EFAULT, "field %s doesn't have size", shownName(m.Name))
 			return nil, 0, err
 		}
 		if w.off >= start+size {
@@ -128,7 +128,7 @@ func (w *walk) member1(s *layout, m *btf.Member, t btf.Type, start, size int) (b
 	end := start + size
 	one, err := btf.Sizeof(t)
 	if err != nil || one == 0 {
-		_, e := w.refuse(linux.EFAULT, "field %s doesn't have size", m.Name)
+		_, e := w.refuse(linux.EFAULT, "field %s doesn't have size", shownName(m.Name))
 		return nil, 0, e
 	}
 	start += (w.off - start) / one * one
@@ -143,7 +143,7 @@ func (w *walk) member1(s *layout, m *btf.Member, t btf.Type, start, size int) (b
 	if p, ok := t.(*btf.Pointer); ok {
 		if one != w.size || w.off != start {
 			_, e := w.refuse(linux.EACCES, "cannot access ptr member %s with moff %d in struct %s with off %d size %d",
-				m.Name, start, s.name, w.off, w.size)
+				shownName(m.Name), start, s.name, w.off, w.size)
 			return nil, 0, e
 		}
 		to := skipModifiers(p.Target)
@@ -156,7 +156,7 @@ func (w *walk) member1(s *layout, m *btf.Member, t btf.Type, start, size int) (b
 	}
 	if w.off+w.size > end && w.flags&PtrUntrusted == 0 {
 		_, e := w.refuse(linux.EACCES, "access beyond the end of member %s (mend:%d) in struct %s with off %d size %d",
-			m.Name, end, s.name, w.off, w.size)
+			shownName(m.Name), end, s.name, w.off, w.size)
 		return nil, 0, e
 	}
 	return nil, foundScalar, nil
@@ -187,21 +187,35 @@ func nameOf(t btf.Type) string {
 // holds says that the wanted structure lies at an offset of an object (btf_struct_ids_match). A
 // strict match is one of the object itself.
 func (o *object) holds(off int, want *object, strict bool) bool {
+	ok, _ := o.find(off, want, strict)
+	return ok
+}
+
+// holds is the same for the log, which has why the way ends.
+func (v *verifier) holds(o *object, off int, want *object, strict bool) bool {
+	ok, err := o.find(off, want, strict)
+	if err != nil && v.log != nil {
+		v.log.linef("%s", err.text)
+	}
+	return ok
+}
+
+func (o *object) find(off int, want *object, strict bool) (bool, *walkError) {
 	switch {
 	case off == 0 && o == want:
-		return true
+		return true, nil
 	case strict || o.Type == nil || want.Type == nil:
-		return false
+		return false, nil
 	}
 	t := o.Type
 	for {
 		w := walk{off: off, size: 1}
 		result, err := w.in(t)
 		if err != nil || result != foundStruct {
-			return false
+			return false, err
 		}
 		if w.target == want.Type {
-			return true
+			return true, nil
 		}
 		t, off = w.target, 0
 	}

@@ -95,7 +95,7 @@ func loadOnLinux(t testing.TB, p *Program, fds []int32, level uint32) (verdict, 
 		}
 		return 0
 	}
-	code, license := isa.Encode(kernelCalls(t, p)), []byte("GPL\x00")
+	code, license := isa.Encode(externsByID(t, p, kernelCalls(t, p))), []byte("GPL\x00")
 	if !p.GPL {
 		license = []byte("MIT\x00")
 	}
@@ -112,6 +112,7 @@ func loadOnLinux(t testing.TB, p *Program, fds []int32, level uint32) (verdict, 
 	put64(32, at(buf))
 	put32(44, p.Flags)
 	put32(68, uint32(p.AttachType))
+	put32(108, attachID(t, p))
 	put64(120, at(fds))
 	var records []byte
 	if len(p.Funcs) > 0 {
