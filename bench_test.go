@@ -22,8 +22,16 @@ loop:
 	r0 <<= 1
 	r1 -= 1
 	if r1 != 0 goto loop
-	r0 = 2
+	r0 &= 0xffff
 	exit`
+
+// aluResult is what aluLoop returns.
+func aluResult() (sum uint64) {
+	for n := uint64(10000); n != 0; n-- {
+		sum = ((sum + n) ^ 85) << 1
+	}
+	return sum & 0xffff
+}
 
 // parseHeaders is the parser of an XDP dispatcher: Ethernet, IPv4, TCP, destination port.
 const parseHeaders = `
@@ -148,7 +156,7 @@ func workloads() []workload {
 	perCPU.maps = map[string]*ebpf.MapSpec{"numbers": {Type: ebpf.PerCPUArray, KeySize: 4, ValueSize: 8, MaxEntries: 1000}}
 	return []workload{
 		{"Empty", single("r0 = 2; exit"), small, 1000, 2, 0},
-		{"ALULoop", single(aluLoop), small, 1, 2, 0},
+		{"ALULoop", single(aluLoop), small, 1, aluResult(), 0},
 		{"Parse64", single(parseHeaders), tcp, 100, 1, 0},
 		{"ChainConstant", chain(constantIndex), small, 100, 2, 33},
 		{"ChainVariable", chain(variableIndex), small, 100, 2, 33},

@@ -13,9 +13,10 @@ import (
 // functions keep, R10 in RBP; R12 holds the thread block, R9 the budget word, and R10 and R11 are
 // scratch.
 type amd64Backend struct {
-	a    *amd64.Assembler
-	late []func() // code off the straight path
-	bmi2 bool
+	a     *amd64.Assembler
+	late  []func() // code off the straight path
+	loops bool     // what comes may be in a loop
+	bmi2  bool
 }
 
 const (

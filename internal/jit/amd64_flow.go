@@ -21,12 +21,19 @@ func (b *amd64Backend) jumpIf(c condition, w width, dst, src reg, to label) {
 	if c == condSET {
 		op = amd64.Test
 	}
+	b.pair(3)
 	b.a.OpRR(op, machineWidth(w), machineReg(dst), machineReg(src))
 	b.a.Jcc(machineCond(c), amd64.Label(to))
 }
 
 func (b *amd64Backend) jumpIfImm(c condition, w width, dst reg, v int32, to label) {
 	mw, d := machineWidth(w), machineReg(dst)
+	switch {
+	case v == 0:
+		b.pair(3)
+	default:
+		b.pair(7)
+	}
 	switch {
 	case c == condSET:
 		b.a.OpRI(amd64.Test, mw, d, v)
@@ -51,6 +58,7 @@ func (b *amd64Backend) mayGoto(to label) {
 
 func (b *amd64Backend) loopHead(l loop, program uint32) {
 	slow, back := b.a.NewLabel(), b.a.NewLabel()
+	b.pair(7)
 	b.a.OpRI(amd64.Sub, amd64.W64, budget, int32(min(l.cost, 1<<20)<<vm.BudgetShift))
 	b.a.Jcc(amd64.CondS, slow)
 	b.a.Bind(back)
@@ -192,6 +200,7 @@ func (b *amd64Backend) lookup(m *array) {
 		key = amd64.At(amd64.RBP, m.keyOff)
 	}
 	b.a.Load(amd64.W32, rax, key)
+	b.pair(6)
 	b.a.OpRI(amd64.Cmp, amd64.W32, rax, int32(m.entries))
 	b.a.Jcc(amd64.CondAE, null)
 	b.a.MovRI(tmp2, m.data)
@@ -241,7 +250,28 @@ func (b *amd64Backend) jumpIfResult(c condition, to label) {
 	b.a.Jcc(machineCond(c), amd64.Label(to))
 }
 
-// alignLoop implements fuser.
-func (b *amd64Backend) alignLoop() { b.a.Align(32) }
+// beforeJump implements fuser.
+func (b *amd64Backend) beforeJump() { b.pair(7) }
+
+// alignLoop implements fuser. A short loop is best in one cache line: measured on Zen 5, one of 38
+// bytes takes 1.7 times as long when it begins in the middle of a line.
+func (b *amd64Backend) alignLoop(insns int) {
+	const short = 10 // instructions that fit into a line
+	if insns <= short {
+		b.a.Align(64)
+	} else {
+		b.a.Align(32)
+	}
+	b.loops = true
+}
+
+// pair announces a comparison of n bytes and the jump behind it, which should not lie in two cache
+// lines where they may be in a loop.
+func (b *amd64Backend) pair(n int) {
+	const jump = 6
+	if b.loops {
+		b.a.Together(n + jump)
+	}
+}
 
 func (b *amd64Backend) cpuID() { b.a.Load(amd64.W64, amd64.RAX, field(vm.ThreadCPU)) }

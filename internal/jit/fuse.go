@@ -9,8 +9,10 @@ type fuser interface {
 	// jumpIfResult jumps on whether the result of the operation right before, an addition,
 	// subtraction or bitwise operation, is zero.
 	jumpIfResult(c condition, to label)
-	// alignLoop makes the next instruction start where the processor fetches well.
-	alignLoop()
+	// beforeJump announces an operation that jumpIfResult follows.
+	beforeJump()
+	// alignLoop makes a loop of so many instructions start where the processor fetches well.
+	alignLoop(insns int)
 }
 
 // alone reports whether control reaches an instruction from the one before it only.
@@ -37,6 +39,19 @@ func (c *compiler) fuseAdd(n int, i isa.Insn) bool {
 	c.fuse.addTo(reg(i.Dst), reg(i.Src), v)
 	c.fused = n + 1
 	return true
+}
+
+// leadsToJump reports whether the result of an operation is what the next instruction compares
+// with zero.
+func (c *compiler) leadsToJump(n int) bool {
+	if c.fuse == nil || !c.alone(n+1) {
+		return false
+	}
+	next := c.insns[n+1]
+	cond, ok := conditionOf(next.Op & 0xf0)
+	class := next.Class()
+	return ok && (class == isa.ClassJMP || class == isa.ClassJMP32) && next.Op&isa.SrcReg == 0 && next.Imm == 0 &&
+		next.Dst == c.insns[n].Dst && (cond == condEQ || cond == condNE)
 }
 
 // fuseZero is a comparison with zero of what the instruction before has computed.

@@ -257,7 +257,7 @@ func (c *compiler) function(f *function) error {
 		}
 		cost, looped := c.loops[n]
 		if looped && c.fuse != nil {
-			c.fuse.alignLoop()
+			c.fuse.alignLoop(cost)
 		}
 		if bound && n != f.start {
 			c.bind(l)

@@ -28,6 +28,9 @@ func (c *compiler) alu(n int, i isa.Insn) error {
 	switch op {
 	case opAdd, opSub, opAnd, opOr, opXor:
 		c.flags = n
+		if c.leadsToJump(n) {
+			c.fuse.beforeJump()
+		}
 	}
 	if byReg {
 		c.backend.alu(op, w, dst, src)

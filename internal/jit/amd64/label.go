@@ -20,6 +20,7 @@ const (
 	callItem           // call
 	refItem            // a displacement from RIP: four bytes that are in buf already
 	alignItem          // padding
+	lineItem           // padding that keeps the next disp bytes in one cache line
 )
 
 // item is something whose bytes depend on where others are. It stands before buf[raw].
@@ -68,6 +69,19 @@ func (a *Assembler) Align(n int) {
 	a.items = append(a.items, item{kind: alignItem, raw: int32(len(a.buf)), disp: int32(n)})
 }
 
+// lineSize is the size of a cache line, in bytes.
+const lineSize = 64
+
+// Together pads with no-operations where the next n bytes, at most 64, would lie in two cache
+// lines. Processors are slow with a comparison and its jump that do.
+func (a *Assembler) Together(n int) {
+	if n <= 0 || n > lineSize {
+		a.fail(BadAlignment)
+		return
+	}
+	a.items = append(a.items, item{kind: lineItem, raw: int32(len(a.buf)), disp: int32(n)})
+}
+
 // Data appends bytes as they are, for constants that instructions reach with [Rel].
 func (a *Assembler) Data(b ...byte) { a.buf = append(a.buf, b...) }
 
@@ -112,7 +126,7 @@ func (it *item) maxSize() int {
 		return 5
 	case condItem:
 		return 6
-	case alignItem:
+	case alignItem, lineItem:
 		return int(it.disp) - 1
 	}
 	return 0
@@ -135,6 +149,10 @@ func (it *item) size(offset int32) int32 {
 		return 5
 	case alignItem:
 		return -offset & (it.disp - 1)
+	case lineItem:
+		if at := offset & (lineSize - 1); at+it.disp > lineSize {
+			return lineSize - at
+		}
 	}
 	return 0
 }
@@ -167,7 +185,7 @@ func (a *Assembler) check() {
 	}
 	for i := range a.items {
 		it := &a.items[i]
-		if it.kind != alignItem && a.labels[it.label-1].raw == unbound {
+		if it.kind != alignItem && it.kind != lineItem && a.labels[it.label-1].raw == unbound {
 			a.failLabel(UnboundLabel, it.label)
 			return
 		}
@@ -176,7 +194,7 @@ func (a *Assembler) check() {
 
 // emit appends the bytes of an item that stands at an offset.
 func (a *Assembler) emit(dst []byte, it *item, offset int32) []byte {
-	if it.kind == alignItem {
+	if it.kind == alignItem || it.kind == lineItem {
 		return appendNops(dst, int(it.size(offset)))
 	}
 	rel := a.offset(it.label) - offset - it.size(offset)

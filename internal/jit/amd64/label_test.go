@@ -256,3 +256,30 @@ func BenchmarkAssemble(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/insn")
 }
+
+// TestTogether: what fits into the rest of a line of 64 bytes stays, what does not moves to the
+// next one.
+func TestTogether(t *testing.T) {
+	for _, tt := range []struct{ before, n, want int }{
+		{0, 64, 0}, {60, 4, 60}, {60, 5, 64}, {63, 2, 64}, {64, 13, 64}, {52, 12, 52}, {53, 12, 64},
+	} {
+		a := new(Assembler)
+		a.Nop(tt.before)
+		a.Together(tt.n)
+		l := a.Here()
+		a.Nop(tt.n)
+		if _, err := a.Finish(nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Offset(l); got != tt.want {
+			t.Errorf("%d bytes behind %d begin at %d, want %d", tt.n, tt.before, got, tt.want)
+		}
+	}
+	for _, n := range []int{0, -1, 65} {
+		a := new(Assembler)
+		a.Together(n)
+		if a.Err() == nil {
+			t.Errorf("Together(%d) is accepted", n)
+		}
+	}
+}
