@@ -54,6 +54,7 @@ type (
 
 	MachineCode = engine.MachineCode
 	CodeLine    = engine.CodeLine
+	LoadTimes   = engine.LoadTimes
 )
 
 // Errors that wrap what engines report. Lookups and updates of maps wrap ebpf.ErrKeyNotExist,
@@ -362,6 +363,15 @@ func (c *Collection) Edges() ([]Edge, error) {
 		return nil, err
 	}
 	return c.core.Edges()
+}
+
+// LoadTimes returns how long verifying and compiling the programs took. It is zero for the kernel
+// engine, which does both inside bpf(2).
+func (c *Collection) LoadTimes() LoadTimes {
+	if t, ok := c.core.(interface{ LoadTimes() LoadTimes }); ok {
+		return t.LoadTimes()
+	}
+	return LoadTimes{}
 }
 
 // Names returns the sorted names of all programs.

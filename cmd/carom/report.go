@@ -37,6 +37,7 @@ type summary struct {
 	// Elapsed is the time of all runs in nanoseconds. It is left out with a fixed clock, so that
 	// the same input gives the same bytes.
 	Elapsed *time.Duration `json:"elapsed_ns,omitempty"`
+	Timings *timings       `json:"timings,omitempty"` // for --timings
 
 	verdicts map[verdictKey]uint64
 	refused  map[refusedKey]uint64
@@ -200,8 +201,10 @@ func (s *summary) write(w io.Writer) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintln(w, s.total())
-	return err
+	if _, err := fmt.Fprintln(w, s.total()); err != nil {
+		return err
+	}
+	return s.Timings.write(w)
 }
 
 func (s *summary) programTable() *table {

@@ -33,7 +33,7 @@ type runFlags struct {
 	budget                          int64
 	engine                          string
 	trace, json, countEdges         bool
-	noVerify, parallel              bool
+	noVerify, parallel, timings     bool
 }
 
 const runLong = `Run the programs of an eBPF object in user space, or in the kernel with --engine kernel. In user
@@ -96,6 +96,7 @@ func newRun() *cobra.Command {
 	fl.BoolVar(&f.noVerify, "skip-verify", false, "the same as --no-verify")
 	_ = fl.MarkHidden("skip-verify")
 	fl.BoolVar(&f.trace, "trace", false, "print one line for each tail call, taken or not")
+	fl.BoolVar(&f.timings, "timings", false, "print how long reading, loading, verifying, compiling and the first run took")
 	fl.BoolVar(&f.json, "json", false, "print JSON lines, the last one is the summary")
 	return cmd
 }
@@ -157,6 +158,7 @@ type session struct {
 	out     *bufio.Writer
 	printed *counter // below out
 	progress
+	times  *timings // nil when nobody asks
 	writer *packetWriter
 	side   *kernelSide // nil: the kernel runs nothing
 	judge  *judge      // nil: one engine
@@ -166,10 +168,12 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 	if err := f.check(); err != nil {
 		return err
 	}
+	start := time.Now()
 	spec, err := readObject(object)
 	if err != nil {
 		return err
 	}
+	read := time.Since(start)
 	if f.usesKernel() {
 		if err := kernel.Check(spec); err != nil {
 			return fmt.Errorf("%s: %w; use --engine interp with the helpers added in Go", filepath.Base(object), err)
@@ -196,6 +200,9 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 	s := &session{flags: f, errOut: errOut, printed: &counter{w: out}, progress: newProgress(errOut)}
 	s.out = bufio.NewWriterSize(s.printed, 64<<10)
 	defer s.cleanUp()
+	if f.timings {
+		s.times = &timings{Read: read}
+	}
 	var context []byte
 	if f.ctxIn != "" {
 		if context, err = readInput(f.ctxIn, in, "--ctx-in"); err != nil {
@@ -277,10 +284,12 @@ func (s *session) load(spec *ebpf.CollectionSpec, entry string, slots []slot, se
 	case engineKernel:
 		opts = f.kernelOptions()
 	}
+	start := time.Now()
 	coll, err := carom.NewCollection(spec, opts)
 	if err != nil {
 		return loadError(err)
 	}
+	s.times.loaded(coll, time.Since(start))
 	s.coll, s.entry = coll, coll.Programs[entry]
 	tellUnverified(s.errOut, coll)
 	if err := applySlots(coll, slots); err != nil {
@@ -415,7 +424,9 @@ func (s *session) runOne(ctx context.Context, cpu *carom.CPU, in *carom.Input, r
 	s.sum.Inputs++
 	start := time.Now()
 	err := cpu.Run(ctx, s.entry, in, res)
-	s.sum.elapsed += time.Since(start)
+	elapsed := time.Since(start)
+	s.sum.elapsed += elapsed
+	s.times.ran(elapsed)
 	if s.flags.engine == engineKernel {
 		if err := s.side.show(s.sink()); err != nil {
 			return err
@@ -479,6 +490,7 @@ func (s *session) finish() error {
 	if err := s.sum.finish(s.coll, s.records, s.flags); err != nil {
 		return err
 	}
+	s.sum.Timings = s.times
 	write := s.sum.write
 	if s.judge != nil {
 		write = func(w io.Writer) error { return errors.Join(s.sum.write(w), s.judge.finish(s.coll, s.sum.Inputs)) }

@@ -29,7 +29,7 @@ type batch struct {
 // capture, unless --parallel says that the order does not matter.
 func (s *session) batches() bool {
 	f := s.flags
-	return f.pcap != "" && s.clock == nil && s.writer == nil && len(s.records) == 0 && s.side == nil && s.judge == nil &&
+	return f.pcap != "" && !f.timings && s.clock == nil && s.writer == nil && len(s.records) == 0 && s.side == nil && s.judge == nil &&
 		!f.trace && f.dataOut == "" && f.ctxOut == "" && (f.cpus == 1 || f.parallel)
 }
 

@@ -45,7 +45,7 @@ int alu_10k(struct xdp_md *ctx)
 		hide(sum);
 		n--;
 	} while (n != 0);
-	return XDP_PASS;
+	return sum ? XDP_PASS : XDP_ABORTED; /* which makes it needed */
 }
 
 /* parse finds the destination port of a TCP packet, as a dispatcher does. */

@@ -63,6 +63,12 @@ type Collection interface {
 	Close() error
 }
 
+// LoadTimes says how long parts of loading a collection took, for all its programs together.
+type LoadTimes struct {
+	Verify  time.Duration
+	Compile time.Duration // to machine code
+}
+
 // CPU is a reserved virtual CPU.
 type CPU interface {
 	Number() int

@@ -25,6 +25,7 @@ type collection struct {
 	pool  *pool
 	cpus  []*vm.CPU
 	progs map[string]*program
+	times engine.LoadTimes
 	maps  map[string]*mapHandle
 
 	guards   []guard // by virtual CPU
@@ -52,6 +53,9 @@ func (c *collection) Map(name string) engine.Map {
 func (c *collection) ProgramNames() []string { return slices.Sorted(maps.Keys(c.progs)) }
 func (c *collection) MapNames() []string     { return slices.Sorted(maps.Keys(c.maps)) }
 func (c *collection) CPUs() int              { return len(c.cpus) }
+
+// LoadTimes returns how long verifying and compiling took.
+func (c *collection) LoadTimes() engine.LoadTimes { return c.times }
 
 // Pin implements engine.Collection.
 func (c *collection) Pin(ctx context.Context, n int) (engine.CPU, error) {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/carom-bpf/carom/internal/engine"
 	"github.com/carom-bpf/carom/internal/helper"
@@ -216,9 +217,11 @@ func (l *loader) env() *load.Env {
 
 func (l *loader) linkPrograms() error {
 	l.types = load.Targets(l.spec, l.eo.KernelTypes)
+	start := time.Now()
 	if err := l.newJudge(); err != nil {
 		return err
 	}
+	l.coll.times.Verify = time.Since(start)
 	env := l.env()
 	for _, name := range slices.Sorted(gomaps.Keys(l.spec.Programs)) {
 		spec := l.spec.Programs[name]
@@ -229,7 +232,9 @@ func (l *loader) linkPrograms() error {
 		if err != nil {
 			return err
 		}
+		start := time.Now()
 		judged, err := l.verify(name)
+		l.coll.times.Verify += time.Since(start)
 		if err != nil {
 			return err
 		}
@@ -249,7 +254,10 @@ func (l *loader) addProgram(name string, spec *ebpf.ProgramSpec, linked *load.Li
 	o := &progObject{Program: p, cpus: l.eo.CPUs, owner: ownerOf(spec, linked)}
 	o.Ref()
 	l.coll.progs[name] = &program{obj: o, coll: l.coll, unverified: judged.unverified}
-	if err := l.compile(o, judged); err != nil {
+	start := time.Now()
+	err = l.compile(o, judged)
+	l.coll.times.Compile += time.Since(start)
+	if err != nil {
 		return err
 	}
 	if err := l.addStorage(o, linked.Maps); err != nil {
