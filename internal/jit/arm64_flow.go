@@ -54,8 +54,11 @@ func (b *arm64Backend) jumpIfResult(c condition, to label) {
 	}
 }
 
+// beforeJump implements fuser: the branch looks at the register, so nothing needs to be close to it.
+func (b *arm64Backend) beforeJump() {}
+
 // alignLoop implements fuser.
-func (b *arm64Backend) alignLoop() { b.a.Align(16) }
+func (b *arm64Backend) alignLoop(int) { b.a.Align(16) }
 
 // compareImm sets the flags of d - v. It may use a64Tmp.
 func (b *arm64Backend) compareImm(w arm64.Width, d arm64.Reg, v int64) {

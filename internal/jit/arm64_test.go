@@ -96,6 +96,9 @@ func arm64Atomics() (lse, exclusive []lowering) {
 func (b *arm64Backend) here() label { return label(b.a.Here()) }
 
 func TestARM64Lowerings(t *testing.T) {
+	if _, ok := backend(newArm64(arm64.Near, true)).(fuser); !ok {
+		t.Error("instructions are not fused")
+	}
 	lse, exclusive := arm64Atomics()
 	checkLowerings(t, true, append(arm64Lowerings(), lse...))
 	checkLowerings(t, false, append(arm64Lowerings(), exclusive...))
