@@ -23,6 +23,7 @@ func Probes(testdata string) []ct.Case {
 	cases = append(cases, probedChains()...)
 	cases = append(cases, probedRecords()...)
 	cases = append(cases, tracepoints()...)
+	cases = append(cases, userStacks())
 	return append(cases, readline(objects(testdata)))
 }
 

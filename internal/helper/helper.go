@@ -44,7 +44,7 @@ func rows(opts Options) []vm.Helper {
 	clock := world.RealClock()
 	var all []vm.Helper
 	for _, family := range [][]vm.Helper{
-		mapHelpers(), queueHelpers(), tailCallHelpers(), timeHelpers(clock), taskHelpers(), printHelpers(opts),
+		mapHelpers(), queueHelpers(), stackHelpers(), tailCallHelpers(), timeHelpers(clock), taskHelpers(), printHelpers(opts),
 		probeHelpers(), perfHelpers(), ringbufHelpers(), loopHelpers(), stringHelpers(),
 		lockHelpers(), packetHelpers(), storageHelpers(), socketHelpers(),
 		iterKfuncs(), sectionKfuncs(), stringKfuncs(),

@@ -35,6 +35,8 @@ const (
 	forRingbuf
 	forPush // bpf_map_push_elem, bpf_map_peek_elem
 	forPop  // bpf_map_pop_elem
+	forStack
+	forCgroup // bpf_current_task_under_cgroup, bpf_skb_under_cgroup
 )
 
 // usesOf says which helpers take a map of this type.
@@ -46,6 +48,10 @@ func usesOf(t ebpf.MapType) int {
 		return forPerf
 	case ebpf.RingBuf:
 		return forRingbuf
+	case ebpf.StackTrace:
+		return forStack
+	case ebpf.CGroupArray:
+		return forCgroup
 	case ebpf.Queue, ebpf.Stack:
 		return forPush | forPop
 	case ebpf.BloomFilter:
@@ -63,9 +69,14 @@ func usesOf(t ebpf.MapType) int {
 // mapArg returns the map in R1. Where there is none, or one that the helper does not take, it
 // ends the run with the words of Linux's verifier.
 func mapArg(k *vm.Call, use int, id int, name string) (maps.Map, bool) {
-	m, ok := k.Map(k.Args[0]).(maps.Map)
+	return mapArgOf(k, k.Args[0], 0, use, id, name)
+}
+
+// mapArgOf is mapArg for the map in another argument.
+func mapArgOf(k *vm.Call, desc uint64, arg, use, id int, name string) (maps.Map, bool) {
+	m, ok := k.Map(desc).(maps.Map)
 	if !ok {
-		k.FailMap(0, "a map")
+		k.FailMap(arg, "a map")
 		return nil, false
 	}
 	info := m.Info()

@@ -10,9 +10,9 @@ import (
 )
 
 // scripts are the operations that this package and the kernel must answer alike.
-func scripts() []script { return slices.Concat(keylessScripts()) }
+func scripts() []script { return slices.Concat(keylessScripts(), stackTraceScripts()) }
 
-func createRows() []created { return slices.Concat(keylessRows()) }
+func createRows() []created { return slices.Concat(keylessRows(), stackTraceRows()) }
 
 func TestScripts(t *testing.T) {
 	for _, s := range scripts() {

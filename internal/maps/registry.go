@@ -25,6 +25,7 @@ func constructorOf(t ebpf.MapType) (constructor, bool) {
 		ebpf.Queue:       newQueue,
 		ebpf.Stack:       newQueue,
 		ebpf.BloomFilter: newBloom,
+		ebpf.StackTrace:  newStackTrace,
 
 		ebpf.CGroupStorage:       newCgroupStorage,
 		ebpf.PerCPUCGroupStorage: newCgroupStorage,
