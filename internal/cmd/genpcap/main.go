@@ -2,6 +2,9 @@
 //
 //	go generate ./...                       # write all captures
 //	go run ./internal/cmd/genpcap -check    # compare with the committed ones
+//	go run ./internal/cmd/genpcap -packets 1000000 -from traffic.pcap -o million.pcap
+//
+// The last form writes a capture of so many packets, those of another one again and again.
 //
 // Addresses, ports and timestamps are fixed, so the bytes are always the same.
 package main
@@ -31,8 +34,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	root := flags.String("root", ".", "root folder of the repository")
 	check := flags.Bool("check", false, "compare with the committed captures instead of writing them")
+	packets := flags.Int("packets", 0, "write one capture of so many packets")
+	from := flags.String("from", "examples/xdp-dispatch/traffic.pcap", "capture whose packets -packets repeats")
+	to := flags.String("o", "", "file that -packets writes")
 	if err := flags.Parse(args); err != nil {
 		return 2
+	}
+	if *packets > 0 {
+		if err := repeatCapture(*from, *to, *packets); err != nil {
+			fmt.Fprintln(stderr, "genpcap:", err)
+			return 1
+		}
+		return 0
 	}
 	finish := writeFile
 	if *check {
