@@ -72,16 +72,14 @@ func redirectPeer(k *vm.Call) uint64 {
 func redirectNeigh(k *vm.Call) uint64 {
 	const paramsSize = 20 // struct bpf_redir_neigh
 	n := uint64(uint32(k.Args[2]))
-	if n > 0 {
-		if _, ok := k.Bytes(k.Args[1], n); !ok {
-			return 0
-		}
-	}
 	flags := uint64(flagNeigh)
 	switch {
 	case n > 0 && n < paramsSize || k.Args[3] != 0:
-		return tcActShot
+		return tcActShot // before the parameters are looked at, which may be NULL
 	case n > 0:
+		if _, ok := k.Bytes(k.Args[1], n); !ok {
+			return 0
+		}
 		flags |= flagNextHop
 	}
 	return toDevice(k, flags, tcActRedirect)
