@@ -31,7 +31,7 @@ type runFlags struct {
 	clock                           string
 	seed                            uint64
 	budget                          int64
-	engine                          string
+	engine, cpuProfile              string
 	trace, json, countEdges         bool
 	noVerify, parallel, timings     bool
 }
@@ -96,6 +96,7 @@ func newRun() *cobra.Command {
 	fl.BoolVar(&f.noVerify, "skip-verify", false, "the same as --no-verify")
 	_ = fl.MarkHidden("skip-verify")
 	fl.BoolVar(&f.trace, "trace", false, "print one line for each tail call, taken or not")
+	fl.StringVar(&f.cpuProfile, "cpuprofile", "", "write where time went to a `FILE` for go tool pprof")
 	fl.BoolVar(&f.timings, "timings", false, "print how long reading, loading, verifying, compiling and the first run took")
 	fl.BoolVar(&f.json, "json", false, "print JSON lines, the last one is the summary")
 	return cmd
@@ -221,7 +222,7 @@ func runObject(ctx context.Context, object string, f *runFlags, in io.Reader, ou
 		return err
 	}
 	s.sum = newSummary(filepath.Base(object), s.entry)
-	err = s.runAll(ctx, context)
+	err = f.profiled(func() error { return s.runAll(ctx, context) })
 	if err := errors.Join(err, s.finish()); err != nil {
 		return err
 	}

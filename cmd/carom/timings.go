@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"runtime/pprof"
 	"time"
 
 	"github.com/carom-bpf/carom"
@@ -42,4 +45,21 @@ func (t *timings) write(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "read %s, load %s, verify %s, compile %s, first run %s\n",
 		rounded(t.Read), rounded(t.Load), rounded(t.Verify), rounded(t.Compile), rounded(t.Run))
 	return err
+}
+
+// profiled calls run and, when that was asked for, writes where its time went.
+func (f *runFlags) profiled(run func() error) error {
+	if f.cpuProfile == "" {
+		return run()
+	}
+	file, err := os.Create(f.cpuProfile)
+	if err != nil {
+		return fileError(f.cpuProfile, err, "check the file that --cpuprofile names")
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	err = run()
+	pprof.StopCPUProfile()
+	return errors.Join(err, file.Close())
 }
