@@ -293,3 +293,12 @@ func isBTFScalar(t btf.Type) bool {
 	}
 	return false
 }
+
+// KfuncNames returns the names of all kernel functions, sorted.
+func KfuncNames() []string {
+	names := make([]string, len(kfuncTable))
+	for i := range kfuncTable {
+		names[i] = kfuncTable[i].name
+	}
+	return names
+}

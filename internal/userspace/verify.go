@@ -174,12 +174,17 @@ func (v *Verifier) kernelFunc(name string) string {
 	if err != nil {
 		return name
 	}
-	var declared, have *btf.Func
-	if v.spec.Types.TypeByName(name, &declared) != nil || kernel.TypeByName(name[:i], &have) != nil ||
-		btf.CheckTypeCompatibility(declared.Type, have.Type) != nil {
+	var section *btf.Datasec
+	var have *btf.Func
+	if v.spec.Types.TypeByName(".ksyms", &section) != nil || kernel.TypeByName(name[:i], &have) != nil {
 		return name
 	}
-	return name[:i]
+	for _, s := range section.Vars {
+		if f, ok := s.Type.(*btf.Func); ok && f.Name == name && btf.CheckTypeCompatibility(f.Type, have.Type) == nil {
+			return name[:i]
+		}
+	}
+	return name
 }
 
 // Program converts one program.

@@ -175,12 +175,15 @@ func (v *verifier) checkWide(at int, in, second isa.Insn) *reject.Error {
 func (v *verifier) checkMap(at int, m *Map) *reject.Error {
 	tracing := isTracing(v.prog.Type)
 	for _, f := range m.Fields {
+		lock := f.Name == "bpf_spin_lock" || f.Name == "bpf_res_spin_lock"
 		switch {
-		case f.Name == "bpf_spin_lock" && v.prog.Type == ebpf.SocketFilter:
+		case lock && v.prog.Type == ebpf.SocketFilter:
 			return reject.At(at, CodeMapUse, linux.EINVAL, "socket filter progs cannot use bpf_spin_lock yet")
+		case lock && tracing:
+			return reject.At(at, CodeMapUse, linux.EINVAL, "tracing progs cannot use bpf_spin_lock yet")
 		case tracing && (f.Name == "bpf_list_head" || f.Name == "bpf_rb_root"):
 			return reject.At(at, CodeMapUse, linux.EINVAL, "tracing progs cannot use bpf_{list_head,rb_root} yet")
-		case tracing && (f.Name == "bpf_spin_lock" || f.Name == "bpf_timer" || f.Name == "bpf_wq"):
+		case tracing && (f.Name == "bpf_timer" || f.Name == "bpf_wq"):
 			return reject.At(at, CodeMapUse, linux.EINVAL, "tracing progs cannot use %s yet", f.Name)
 		}
 	}

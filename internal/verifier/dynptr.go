@@ -86,12 +86,7 @@ func (v *verifier) objectSlot(r *reg, what string, slots int) (spi int, why *rej
 	if off%slotSize != 0 {
 		return 0, v.fail(CodeArgument, linux.EINVAL, "cannot pass in %s at an offset=%d", what, off), false
 	}
-	// A pointer to the frame's end or above has no slot.
-	if off >= 0 {
-		spi = -1
-	} else {
-		spi, _ = slotOf(off)
-	}
+	spi = (-off - 1) / slotSize // as in C: of the frame's end it is the first slot
 	if spi+1 < slots {
 		return 0, v.fail(CodeArgument, linux.EINVAL, "cannot pass in %s at an offset=%d", what, off), false
 	}

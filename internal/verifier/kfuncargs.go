@@ -1,9 +1,12 @@
 package verifier
 
 import (
+	"fmt"
+
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/verifier/reject"
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
 // kfuncArg is what an argument of a kernel function is taken for (enum kfunc_ptr_arg_type).
@@ -286,7 +289,7 @@ func (v *verifier) kfuncValue(i int, kind kfuncArg, c *kfuncCall) *reject.Error 
 			return deny("arg#%d expected pointer to ctx, but got %s", i, r.Type)
 		}
 		if c.special == kfCastToKernCtx && kernelContexts[v.prog.Type] == "" {
-			return v.fail(CodeArgument, linux.EINVAL, "")
+			return v.noKernelContext()
 		}
 	case kargAlloc:
 		return v.allocatedArg(i, c)
@@ -336,6 +339,37 @@ func (v *verifier) kfuncValue(i int, kind kfuncArg, c *kfuncCall) *reject.Error 
 	return nil
 }
 
+// contextMembers are the members of struct bpf_ctx_convert with the contexts that are no structures.
+var contextMembers = map[ebpf.ProgramType]string{
+	ebpf.TracePoint: "TRACEPOINT", ebpf.RawTracepoint: "RAW_TRACEPOINT",
+	ebpf.RawTracepointWritable: "RAW_TRACEPOINT_WRITABLE", ebpf.Tracing: "TRACING", ebpf.LSM: "LSM",
+	ebpf.StructOps: "STRUCT_OPS", ebpf.Extension: "EXT", ebpf.Syscall: "SYSCALL", ebpf.LircMode2: "LIRC_MODE2",
+}
+
+// noKernelContext is the reason where the context of the kernel is no structure
+// (get_kern_ctx_btf_id, kernel/bpf/btf.c).
+func (v *verifier) noKernelContext() *reject.Error {
+	e := v.failReg(1, CodeArgument, linux.EINVAL, "")
+	e.Found = "a program type whose context is no structure of the kernel"
+	contexts, ok := find[*btf.Struct](v.prog.Kernel, "bpf_ctx_convert")
+	if !ok {
+		return e
+	}
+	spec, err := v.prog.Kernel.Spec()
+	if err != nil {
+		return e
+	}
+	for _, m := range contexts.Members {
+		if m.Name != "BPF_PROG_TYPE_"+contextMembers[v.prog.Type]+"_kern" {
+			continue
+		}
+		if id, err := spec.TypeID(m.Type); err == nil {
+			e.Message = fmt.Sprintf("kern ctx type id %d is not a struct", id)
+		}
+	}
+	return e
+}
+
 // resLock is what a function does with a bpf_res_spin_lock.
 func (c *kfuncCall) resLock(n int) lockCall {
 	l := lockCall{n: n, kind: refResLock, take: c.special == kfResLock || c.special == kfResLockIRQ}
@@ -356,28 +390,11 @@ func (v *verifier) mayWalkTasks() bool {
 func (v *verifier) kfuncField(n int, kind kfuncArg, c *kfuncCall) *reject.Error {
 	r := &v.state.regs()[n]
 	name := "bpf_wq"
-	deny := func(format string, args ...any) *reject.Error {
-		return v.failReg(n, CodeArgument, linux.EINVAL, format, args...)
-	}
-	f := r.specialField(name)
 	if kind == kargTaskWork {
 		name = "bpf_task_work"
-		f = r.specialField(name)
-		switch {
-		case !r.Var.IsConst():
-			return deny("R%d doesn't have constant offset. %s has to be at the constant offset", n, name)
-		case r.Map.Value == nil && len(r.Map.Fields) == 0:
-			return deny("map '%s' has to have BTF in order to use %s", kernelName(r.Map.Name), name)
-		case f == nil:
-			return deny("map '%s' has no valid %s", kernelName(r.Map.Name), name)
-		}
 	}
-	at, off := int64(r.Off)+int64(r.Var.Value), int64(-22)
-	if f != nil {
-		off = int64(f.Off)
-	}
-	if at != off {
-		return deny("off %d doesn't point to 'struct %s' that is at %d", at, name, off)
+	if err := v.mapField(n, name); err != nil {
+		return err
 	}
 	c.m, c.mapUID = r.Map, r.MapUID
 	return nil
