@@ -72,6 +72,15 @@ func (e *Epochs) Leave(r *Reader) {
 	}
 }
 
+// Again is Leave and Enter. Both are left out when nothing was unlinked since the reader entered:
+// what it may hold is then what it could find anew.
+func (e *Epochs) Again(r *Reader) {
+	if e.now.Load() != r.word.Load() || e.pending.Load() != 0 {
+		e.Leave(r)
+		e.Enter(r)
+	}
+}
+
 // Tag returns the tag of something that has just been unlinked. It may be reused once Safe
 // accepts the tag.
 func (e *Epochs) Tag() uint64 { return e.now.Add(1) }

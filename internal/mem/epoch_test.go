@@ -62,3 +62,32 @@ func TestGenerationChangesBeforeReuse(t *testing.T) {
 		}
 	})
 }
+
+// Again is like leaving and entering: what was unlinked before it may be freed, what is unlinked
+// after it may not.
+func TestAgain(t *testing.T) {
+	e := NewEpochs()
+	r := e.NewReader()
+	e.Enter(r)
+	freed := 0
+	e.Retire(func() { freed++ })
+	e.Reclaim()
+	if freed != 0 {
+		t.Fatal("freed under a reader")
+	}
+	e.Again(r)
+	e.Reclaim()
+	if freed != 1 {
+		t.Fatal("not freed after Again")
+	}
+	e.Again(r) // nothing was unlinked
+	e.Retire(func() { freed++ })
+	e.Reclaim()
+	if freed != 1 {
+		t.Fatal("freed under a reader that was there")
+	}
+	e.Leave(r)
+	if freed != 2 {
+		t.Fatal("not freed after Leave")
+	}
+}

@@ -29,8 +29,15 @@ func (p *program) runBatch(ctx context.Context, c *vm.CPU, in []engine.Input, re
 	}
 	defer p.coll.leave(c)
 	p.coll.observe(c)
+	if err := c.Begin(ctx); err != nil {
+		return 0, err
+	}
+	defer c.End()
 	for i := range in {
-		if err := p.runEntered(ctx, c, &in[i], &res[i]); err != nil {
+		if i > 0 {
+			c.Again()
+		}
+		if err := p.runBegun(c, &in[i], &res[i]); err != nil {
 			return i, err
 		}
 	}

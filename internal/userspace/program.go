@@ -129,15 +129,15 @@ func (p *program) runOn(ctx context.Context, c *vm.CPU, in *engine.Input, res *e
 	}
 	defer p.coll.leave(c)
 	p.coll.observe(c)
-	return p.runEntered(ctx, c, in, res)
-}
-
-// runEntered is one run on a virtual CPU that was entered.
-func (p *program) runEntered(ctx context.Context, c *vm.CPU, in *engine.Input, res *engine.Result) error {
 	if err := c.Begin(ctx); err != nil {
 		return err
 	}
 	defer c.End()
+	return p.runBegun(c, in, res)
+}
+
+// runBegun is one run on a virtual CPU, after Begin.
+func (p *program) runBegun(c *vm.CPU, in *engine.Input, res *engine.Result) error {
 	// After Begin: a Close that is not seen here waits for the end of this run before it frees.
 	if p.closed.Load() {
 		return fmt.Errorf("program %s: %w", p.Name(), os.ErrClosed)

@@ -25,23 +25,39 @@ func (c *CPU) Begin(ctx context.Context) *Error {
 	}
 	c.running = true
 	c.machine.Epochs.Enter(c.reader)
+	c.checkHints()
+	c.goctx = ctx
+	return nil
+}
+
+// Again is End and Begin with the same context.
+func (c *CPU) Again() {
+	c.freeMemory()
+	c.machine.Epochs.Again(c.reader)
+	c.checkHints()
+}
+
+func (c *CPU) checkHints() {
 	if g := c.machine.Epochs.Generation(); g != c.gen {
 		c.gen = g
 		c.dropHints()
 	}
-	c.goctx = ctx
-	return nil
+}
+
+// freeMemory frees the memory that only the last run had.
+func (c *CPU) freeMemory() {
+	for i, r := range c.runMem {
+		r.Free()
+		c.runMem[i] = nil
+	}
+	c.runMem = c.runMem[:0]
 }
 
 // End finishes a run.
 func (c *CPU) End() {
 	c.goctx = nil
 	c.running = false
-	for i, r := range c.runMem {
-		r.Free()
-		c.runMem[i] = nil
-	}
-	c.runMem = c.runMem[:0]
+	c.freeMemory()
 	c.machine.Epochs.Leave(c.reader)
 }
 
