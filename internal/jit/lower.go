@@ -71,6 +71,9 @@ func assemble(in *Input, b backend) (*image, error) {
 	}
 	c.findLookups()
 	c.liveness()
+	entry := c.newLabel()
+	c.bind(entry)
+	c.checkContext()
 	for i := range c.funcs {
 		if err := c.function(&c.funcs[i]); err != nil {
 			return nil, err
@@ -81,7 +84,7 @@ func assemble(in *Input, b backend) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img := &image{code: code, entry: b.offset(c.labels[0]), funcs: map[int]int{}}
+	img := &image{code: code, entry: b.offset(entry), funcs: map[int]int{}}
 	for _, m := range c.marks {
 		img.lines = append(img.lines, vm.NativeLine{Offset: b.offset(m.label), Insn: m.insn})
 	}
@@ -96,6 +99,20 @@ func assemble(in *Input, b backend) (*image, error) {
 		}
 	}
 	return img, nil
+}
+
+// checkContext gives a program to the interpreter whose context may be too short for it. Only those
+// of plain bytes differ in length; the interpreter says where that shows.
+func (c *compiler) checkContext() {
+	if l := c.p.Context; c.in.Facts.MaxContext == 0 || l != nil && len(l.Fields) > 0 {
+		return
+	}
+	enough := c.newLabel()
+	c.loadThread(8, r0, vm.ThreadContext)
+	c.jumpIfImm(condGE, w64, r0, int32(c.in.Facts.MaxContext), enough)
+	c.exit(vm.ExitRefuse, 0, c.index)
+	c.ret()
+	c.bind(enough)
 }
 
 func (c *compiler) seen(insn int) bool { return c.in.Facts.Insns[insn].Seen }

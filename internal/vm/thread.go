@@ -31,7 +31,8 @@ const (
 	ThreadMisses     = ThreadSites + 8      // tail calls not taken
 	ThreadFlag       = ThreadMisses + 8     // answer of an exit, see the exit codes
 	ThreadGoBP       = ThreadFlag + 8       // Go's frame pointer while native code runs, for debuggers
-	threadSize       = ThreadGoBP + 8
+	ThreadContext    = ThreadGoBP + 8       // bytes of the context
+	threadSize       = ThreadContext + 8
 )
 
 // BudgetShift is how far the instructions are shifted in the budget word. Below them are the tail
@@ -50,6 +51,7 @@ const (
 	ExitPacket            // LD_ABS or LD_IND; ThreadFlag is 1 when the function ends with R0 = 0
 	ExitCount             // a hop to ThreadDesc was taken: count it
 	ExitMiss              // a hop was not taken: count why
+	ExitRefuse            // a hop to ThreadProg was made, which needs a longer context: run it as ExitHop does
 	ExitBad               // an instruction that makes no sense
 )
 
@@ -149,6 +151,7 @@ func (c *CPU) runNative(p *Program, r1, r2 uint64) uint64 {
 	c.publishPacket()
 	t := c.thread
 	mem.Store64(t+ThreadHidden, uint64(c.Packet.Hidden))
+	mem.Store64(t+ThreadContext, uint64(c.ctxSize))
 	mem.Store64(t+ThreadR0+8, r1)
 	mem.Store64(t+ThreadR0+16, r2)
 	mem.Store64(t+ThreadR10, c.frameBase(0)+frameSize)
@@ -188,7 +191,7 @@ func nativeExit(c *CPU) uint64 {
 	insn := int(exit >> ExitShift)
 	c.depth = int((c.word(ThreadR10) - c.stack.Base) / frameStride)
 	if exit&(1<<ExitShift-1) == ExitHop {
-		return c.interpretHop()
+		return c.interpretHop(c.stateOf(mem.Load32(c.word(ThreadDesc) + mem.ProgIndex)).prog)
 	}
 	p := c.stateOf(uint32(c.word(ThreadProg))).prog
 	if exit&(1<<ExitShift-1) == ExitHelper {
@@ -236,6 +239,8 @@ func (c *CPU) rareExit(p *Program, code uint64, insn int) uint64 {
 		c.countExit(p, insn)
 	case ExitMiss:
 		c.missExit(p, insn)
+	case ExitRefuse:
+		return c.interpretHop(p)
 	default:
 		c.badOp(p, insn)
 		return endRun
@@ -244,8 +249,7 @@ func (c *CPU) rareExit(p *Program, code uint64, insn int) uint64 {
 }
 
 // interpretHop runs a program without native code, and what that hops to, in the frame of the hop.
-func (c *CPU) interpretHop() uint64 {
-	target := c.stateOf(mem.Load32(c.word(ThreadDesc) + mem.ProgIndex)).prog
+func (c *CPU) interpretHop(target *Program) uint64 {
 	saved := c.saveThread()
 	base := c.base
 	c.toGo()
