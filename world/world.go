@@ -64,7 +64,9 @@ type World struct {
 	Task  Task
 	// CgroupID is what bpf_get_current_cgroup_id returns.
 	CgroupID uint64
-	NetnsID  uint64 // bpf_get_netns_cookie
+	// CgroupParents are the ids of the cgroups above it, in any order.
+	CgroupParents []uint64
+	NetnsID       uint64 // bpf_get_netns_cookie
 	// UserStack and KernelStack are the addresses that bpf_get_stack and bpf_get_stackid find, the
 	// innermost first. Without a UserStack, programs with registers get what their frame pointers
 	// lead to.

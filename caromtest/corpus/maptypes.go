@@ -9,7 +9,7 @@ import (
 // MapTypes returns the cases of map types that have helpers of their own.
 func MapTypes() []ct.Case {
 	return []ct.Case{
-		keyless("queue", ebpf.Queue), keyless("stack", ebpf.Stack), bloomFilter(), userQueue(),
+		keyless("queue", ebpf.Queue), keyless("stack", ebpf.Stack), bloomFilter(), userQueue(), emptyCgroups(),
 	}
 }
 
@@ -121,6 +121,29 @@ func userQueue() ct.Case {
 		want(21, ct.Delete("q", nil).Fails(ct.EINVAL), ct.Put("q", nil, uint32(30)).Flags(ebpf.UpdateNoExist).Fails(ct.EINVAL)),
 		want(14, ct.Lookup("q", nil, uint32(13))),
 		want(31, ct.Put("q", nil, uint32(30)).Flags(ebpf.UpdateExist), ct.Put("q", nil, uint32(30)).Flags(ebpf.UpdateExist)),
+	}
+	return c
+}
+
+// again is EAGAIN.
+const again ct.Errno = 11
+
+// emptyCgroups asks for cgroups that are not there.
+func emptyCgroups() ct.Case {
+	b := newBatch("map types/cgroup array without cgroups")
+	for _, q := range []struct {
+		index uint32
+		want  uint64
+	}{{0, errno(again)}, {1, errno(again)}, {2, errno(ct.E2BIG)}, {1 << 31, errno(ct.E2BIG)}} {
+		b.line("r1 = r9\nr2 = map[m] ll\nr3 = %d\ncall bpf_skb_under_cgroup", int32(q.index))
+		b.result("r0", q.want)
+		b.line("r1 = map[m] ll\nr2 = %d\ncall bpf_current_task_under_cgroup", int32(q.index))
+		b.result("r0", q.want)
+	}
+	c := with(b.finish(), "m", &ebpf.MapSpec{Type: ebpf.CGroupArray, KeySize: 4, ValueSize: 4, MaxEntries: 2})
+	c.Steps[0].Do = []ct.Op{
+		ct.Put("m", uint32(0), uint32(0xffffffff)).Fails(ct.EBADF), ct.Put("m", uint32(2), uint32(1)).Fails(ct.E2BIG),
+		ct.Delete("m", uint32(0)).Fails(ct.ENOENT), ct.Delete("m", uint32(2)).Fails(ct.E2BIG),
 	}
 	return c
 }

@@ -23,7 +23,7 @@ func Probes(testdata string) []ct.Case {
 	cases = append(cases, probedChains()...)
 	cases = append(cases, probedRecords()...)
 	cases = append(cases, tracepoints()...)
-	cases = append(cases, userStacks())
+	cases = append(cases, userStacks(), taskStorage())
 	return append(cases, readline(objects(testdata)))
 }
 

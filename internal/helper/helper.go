@@ -46,7 +46,7 @@ func rows(opts Options) []vm.Helper {
 	for _, family := range [][]vm.Helper{
 		mapHelpers(), queueHelpers(), stackHelpers(), tailCallHelpers(), timeHelpers(clock), taskHelpers(), printHelpers(opts),
 		probeHelpers(), perfHelpers(), ringbufHelpers(), loopHelpers(), stringHelpers(),
-		lockHelpers(), packetHelpers(), storageHelpers(), socketHelpers(),
+		lockHelpers(), packetHelpers(), storageHelpers(), localStorageHelpers(), cgroupHelpers(), socketHelpers(),
 		iterKfuncs(), sectionKfuncs(), stringKfuncs(),
 	} {
 		all = append(all, family...)

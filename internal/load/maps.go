@@ -21,6 +21,7 @@ func MapSpec(name string, spec *ebpf.MapSpec, cpus int) (*maps.Spec, error) {
 	s := &maps.Spec{
 		Name: name, Type: spec.Type, KeySize: spec.KeySize, ValueSize: spec.ValueSize,
 		MaxEntries: spec.MaxEntries, Flags: spec.Flags, Extra: spec.MapExtra,
+		HasTypes: spec.Key != nil && spec.Value != nil,
 	}
 	switch spec.Type {
 	case ebpf.ArrayOfMaps, ebpf.HashOfMaps:

@@ -10,9 +10,9 @@ import (
 )
 
 // scripts are the operations that this package and the kernel must answer alike.
-func scripts() []script { return slices.Concat(keylessScripts(), stackTraceScripts()) }
+func scripts() []script { return slices.Concat(keylessScripts(), stackTraceScripts(), objectScripts()) }
 
-func createRows() []created { return slices.Concat(keylessRows(), stackTraceRows()) }
+func createRows() []created { return slices.Concat(keylessRows(), stackTraceRows(), objectRows()) }
 
 func TestScripts(t *testing.T) {
 	for _, s := range scripts() {

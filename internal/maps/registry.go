@@ -26,6 +26,12 @@ func constructorOf(t ebpf.MapType) (constructor, bool) {
 		ebpf.Stack:       newQueue,
 		ebpf.BloomFilter: newBloom,
 		ebpf.StackTrace:  newStackTrace,
+		ebpf.CGroupArray: newCgroupArray,
+
+		ebpf.SkStorage:     newLocalStorage,
+		ebpf.TaskStorage:   newLocalStorage,
+		ebpf.InodeStorage:  newLocalStorage,
+		ebpf.CgroupStorage: newLocalStorage,
 
 		ebpf.CGroupStorage:       newCgroupStorage,
 		ebpf.PerCPUCGroupStorage: newCgroupStorage,
