@@ -122,7 +122,7 @@ func (v *verifier) wideBTF(in isa.Insn, dst *reg) *reject.Error {
 	}
 	variable, ok := find[*btf.Var](v.prog.Kernel, sym.Name)
 	if !ok {
-		if _, isFunc := find[*btf.Func](v.prog.Kernel, essentialName(sym.Name)); isFunc {
+		if _, isFunc := find[*btf.Func](v.prog.Kernel, sym.Name); isFunc {
 			dst.setPointer(PtrToMem | MemRdonly)
 			return nil
 		}

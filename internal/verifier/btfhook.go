@@ -37,6 +37,9 @@ func needsHook(t ebpf.ProgramType) bool {
 // (check_attach_btf_id, kernel/bpf/verifier.c).
 func (v *verifier) findHook() *reject.Error {
 	p := v.prog
+	if p.Type == ebpf.Extension {
+		return v.unsupported("extensions, which depend on the program that they extend")
+	}
 	if !needsHook(p.Type) || p.AttachTo == "" {
 		return nil
 	}

@@ -203,3 +203,14 @@ func (v *verifier) kptrDest(n int, meta *callMeta) *reject.Error {
 	meta.kptr = f
 	return nil
 }
+
+// keepPerCPU keeps pointers to a per-CPU object of the program that is handed over to a map: under
+// RCU it stays where it is (the case of bpf_kptr_xchg in check_helper_call).
+func (v *verifier) keepPerCPU(ref uint32) {
+	v.state.eachReg(func(r *reg) {
+		if r.RefID == ref && r.Type&MemAlloc != 0 && r.Type&MemPercpu != 0 {
+			r.RefID = 0
+			r.Type = r.Type&^MemAlloc | MemRCU
+		}
+	})
+}

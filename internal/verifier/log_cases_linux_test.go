@@ -63,6 +63,9 @@ const (
 
 // logExceptions are the cases whose logs differ, and why.
 var logExceptions = map[string]string{
+	"socket or NULL":                nullPrecise,
+	"storage, no task":              nullPrecise,
+	"kptr exchanged with NULL":      nullPrecise,
 	"inner map":                     unnamedInner,
 	"inner map of any size":         unnamedInner,
 	"tail call, R2 an array":        "Linux does not end the line",

@@ -84,6 +84,9 @@ func (v *verifier) releaseArg(meta *callMeta) *reject.Error {
 	if meta.release == 0 || meta.ref == 0 && v.state.regs()[meta.release].isNull() {
 		return nil
 	}
+	if meta.kptr != nil && v.inRCU() {
+		v.keepPerCPU(meta.ref)
+	}
 	if !v.releaseReference(meta.ref) {
 		p := meta.proto
 		return v.failReg(meta.release, CodeReference, linux.EINVAL,
