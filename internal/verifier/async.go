@@ -65,7 +65,7 @@ func (v *verifier) taskWorkCallback(sub int) *reject.Error {
 func (v *verifier) mapField(n int, name string) *reject.Error {
 	r := &v.state.regs()[n]
 	fail := func(format string, args ...any) *reject.Error {
-		return v.failReg(n, CodeArgument, linux.EINVAL, format, args...)
+		return v.failReg(n, CodeTimer, linux.EINVAL, format, args...)
 	}
 	if !r.Var.IsConst() {
 		return fail("R%d doesn't have constant offset. %s has to be at the constant offset", n, name)

@@ -220,7 +220,7 @@ func (v *verifier) checkValue(i int, arg linux.ArgType, meta *callMeta) *reject.
 	switch arg.Base() {
 	case linux.ArgConstMapPtr:
 		if meta.m != nil && (meta.m != r.Map || meta.mapUID != r.MapUID) {
-			return v.failReg(n, CodeArgument, linux.EINVAL,
+			return v.failReg(n, CodeTimer, linux.EINVAL,
 				"timer pointer in R1 map_uid=%d doesn't match map pointer in R2 map_uid=%d", meta.mapUID, r.MapUID)
 		}
 		meta.m, meta.mapUID = r.Map, r.MapUID

@@ -16,6 +16,8 @@
 //	branch.go     conditional jumps
 //	memory.go     loads and stores by kind of pointer; stack.go those of the stack
 //	call.go       helper calls; subprog.go calls of subprograms
+//	dynptr.go     dynptrs; iter.go open-coded iterators
+//	callback.go   functions that helpers call; async.go those that run later
 //	prune.go      states that are saved; compare.go whether one covers another; scc.go loops
 //	precision.go  values that matter; backtrack.go the walk back; linked.go equal scalars
 //	log.go        the trace that Linux prints at log level 2

@@ -114,7 +114,7 @@ func (v *verifier) dynptrArg(n int, arg linux.ArgType, cloneRef uint32) *reject.
 		return v.newDynptr(n, arg, cloneRef)
 	}
 	if r.Type == ConstPtrToDynptr && !arg.Has(linux.MemRdonly) {
-		return v.failReg(n, CodeArgument, linux.EINVAL,
+		return v.failReg(n, CodeDynptr, linux.EINVAL,
 			"cannot pass pointer to const bpf_dynptr, the helper mutates it")
 	}
 	d, why := v.dynptrIn(r)
@@ -236,11 +236,11 @@ func (v *verifier) clearObject(f *frame, spi, slots int) {
 func (v *verifier) dynptrToRelease(n int) *reject.Error {
 	r := &v.state.regs()[n]
 	if r.Type != PtrToStack {
-		return v.failReg(n, CodeReference, linux.EINVAL, "cannot release unowned const bpf_dynptr")
+		return v.failReg(n, CodeDynptr, linux.EINVAL, "cannot release unowned const bpf_dynptr")
 	}
 	spi, why, ok := v.objectSlot(r, "dynptr", dynptrSlots)
 	if !ok || v.frameOf(r).Stack[spi].RefID == 0 {
-		return after(why, v.failReg(n, CodeReference, linux.EINVAL, "arg %d is an unacquired reference", n))
+		return after(why, v.failReg(n, CodeDynptr, linux.EINVAL, "arg %d is an unacquired reference", n))
 	}
 	return nil
 }
@@ -311,7 +311,7 @@ func (v *verifier) dynptrCall(meta *callMeta) *reject.Error {
 	switch meta.proto.ID {
 	case linux.FuncDynptrFromMem:
 		if r := &v.state.regs()[1]; r.Type != PtrToMapValue {
-			return v.failReg(1, CodeArgument, linux.EACCES,
+			return v.failReg(1, CodeDynptr, linux.EACCES,
 				"Unsupported reg type %s for bpf_dynptr_from_mem data", r.Type)
 		}
 	case linux.FuncDynptrData:

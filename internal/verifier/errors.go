@@ -44,6 +44,7 @@ const (
 	CodeCallback      reject.Code = "callback"
 	CodeDynptr        reject.Code = "dynptr"
 	CodeIter          reject.Code = "iterator"
+	CodeTimer         reject.Code = "timer"
 	CodeLicence       reject.Code = "licence"
 )
 

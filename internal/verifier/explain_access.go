@@ -404,6 +404,9 @@ func (x *explainer) access() explanation {
 
 // numberAccess explains an access through a register that holds a number.
 func (x *explainer) numberAccess(n *node) explanation {
+	if e, ok := x.drained(); ok {
+		return e
+	}
 	moved := n
 	for moved != nil && moved.kind == fromMath {
 		moved = moved.from[0]

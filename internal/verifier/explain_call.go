@@ -136,8 +136,11 @@ func (x *explainer) argument() explanation {
 		return explanation{}
 	}
 	r := x.reg()
-	if in.Src == isa.CallLocal {
+	switch in.Src {
+	case isa.CallLocal:
 		return x.globalArgument(&r)
+	case isa.CallKfunc:
+		return x.kfuncArgument(n)
 	}
 	p, _ := x.v.proto(in.Imm)
 	if p == nil {
@@ -375,9 +378,9 @@ func (x *explainer) reference() explanation {
 	release := ""
 	for _, ref := range x.v.state.refs {
 		x.notes[ref.Insn] = "acquired here, and still held"
-		name := x.callName(ref.Insn)
-		held = append(held, fmt.Sprintf("what %s() returned (%s)", name, x.v.where(ref.Insn)))
-		release = releasers[name]
+		name, by := heldName(x.callName(ref.Insn))
+		held = append(held, fmt.Sprintf("%s (%s)", name, x.v.where(ref.Insn)))
+		release = by
 	}
 	if release == "" {
 		release = "its helper"
@@ -391,7 +394,7 @@ func (x *explainer) reference() explanation {
 	}
 	return explanation{
 		fmt.Sprintf("The program ends while it holds %s.", what),
-		fmt.Sprintf("Release it with %s on every path on which it is not NULL.", release),
+		fmt.Sprintf("Release it with %s on every path%s.", release, x.unlessNull()),
 	}
 }
 
@@ -440,6 +443,9 @@ func (x *explainer) result() explanation {
 		}
 	}
 	rule := linux.ReturnRuleOf(x.v.prog.Type, x.v.prog.AttachType)
+	if f := x.v.state.frames[0]; f.InAsync {
+		rule = linux.ReturnRule{Kind: linux.ReturnRange, Min: f.CallbackRet[0], Max: f.CallbackRet[1]}
+	}
 	found := rangeText(&r)
 	if r.Type != ScalarValue {
 		found = kindPhrase(&r)
@@ -454,6 +460,9 @@ func (x *explainer) result() explanation {
 		what: fmt.Sprintf("The return value may be %s; a program of type %s must return %d %s %d.",
 			found, x.v.prog.Type, rule.Min, between(rule), rule.Max),
 		todo: "Return constants, or compare the value before it is returned.",
+	}
+	if x.v.state.frames[0].InAsync {
+		return explanation{fmt.Sprintf("The callback may return %s, and must return %d.", found, rule.Min), fmt.Sprintf("Return %d on every path.", rule.Min)}
 	}
 	if rule.Min == rule.Max {
 		e.what = fmt.Sprintf("The return value may be %s; a program of type %s must return %d.", found, x.v.prog.Type, rule.Min)

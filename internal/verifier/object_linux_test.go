@@ -7,6 +7,10 @@ import (
 	"testing"
 )
 
+// deadCallback is followed by the number of an instruction, which Linux says of the program as it
+// has changed it.
+const deadCallback = "EFAULT: verifier bug: No program to jit"
+
 func TestObjectsOnLinux(t *testing.T) {
 	needKernel618(t)
 	fds := kernelMaps(t, objectMaps())
@@ -17,6 +21,9 @@ func TestObjectsOnLinux(t *testing.T) {
 			const endless = "EINVAL: infinite loop"
 			if strings.HasPrefix(c.want, endless) && strings.Contains(log, c.want[len("EINVAL: "):]) {
 				got = c.want // the states follow
+			}
+			if strings.HasPrefix(got, deadCallback) && strings.HasPrefix(c.want, deadCallback) {
+				got = c.want
 			}
 			insns := 0
 			_, _ = fmt.Sscanf(statsLine.FindString(log), "processed %d insns", &insns)

@@ -388,7 +388,7 @@ func (v *verifier) stackInitialized(n int, off, size int, raw *rawAccess, zeroOK
 	if raw != nil && raw.raw {
 		for i := lo; i < hi+size; i++ {
 			if spi, k := slotOf(i); f.Stack[spi].Kind[k] == slotDynptr {
-				return v.failReg(n, CodeStackAccess, linux.EACCES,
+				return v.failReg(n, CodeDynptr, linux.EACCES,
 					"potential write to dynptr at off=%d disallowed", i)
 			}
 		}
