@@ -100,6 +100,11 @@ func GenerateVerify(seed, number uint64) *VerifyProg {
 	b := &vb{Rand: rand.New(rand.NewPCG(seed^0x766572696679, number))}
 	if b.chance(15) {
 		if p, ok := b.fromCase(seed, number); ok {
+			if b.chance(65) {
+				for range 1 + b.IntN(3) {
+					p = mutate(b.Rand, p)
+				}
+			}
 			return p
 		}
 	}
@@ -115,6 +120,16 @@ func GenerateVerify(seed, number uint64) *VerifyProg {
 		}
 	}
 	return p
+}
+
+// GenerateVerifyCase is GenerateVerify for programs that nearly all are accepted: those of the
+// generator of cases, as they are.
+func GenerateVerifyCase(seed, number uint64) *VerifyProg {
+	b := &vb{Rand: rand.New(rand.NewPCG(seed^0x766572696679, number))}
+	if p, ok := b.fromCase(seed, number); ok {
+		return p
+	}
+	return GenerateVerify(seed, number)
 }
 
 // frame changes what is around the instructions, seldom.

@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// fromCase makes a program of a generated case, which Linux would take, and changes some of them.
+// fromCase makes a program of a generated case, which Linux would take.
 // False says that the program has a callback.
 func (b *vb) fromCase(seed, number uint64) (*VerifyProg, bool) {
 	c := Generate(seed, number)
@@ -51,11 +51,6 @@ func (b *vb) fromCase(seed, number uint64) (*VerifyProg, bool) {
 			return nil, false
 		}
 		p.Funcs = append(p.Funcs, VerifyFunc{f.Insn, fn})
-	}
-	if b.chance(65) {
-		for range 1 + b.IntN(3) {
-			p = mutate(b.Rand, p)
-		}
 	}
 	return p, true
 }

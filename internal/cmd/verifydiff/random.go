@@ -20,6 +20,7 @@ type random struct {
 	on           bool
 	sound        bool
 	contain      bool
+	cases        bool // programs that nearly all are accepted
 	runs         int
 	count, seed  uint64
 	start        uint64
@@ -58,6 +59,7 @@ func (r *random) flags(f *flag.FlagSet) {
 	f.StringVar(&r.dir, "out", "", "with -random: folder for programs that differ")
 	f.BoolVar(&r.sound, "sound", false, "run generated programs that carom accepts, and check facts; Linux is not asked")
 	f.BoolVar(&r.contain, "contain", false, "with -sound: check that every register is in the states of the verifier")
+	f.BoolVar(&r.cases, "cases", false, "with -sound: programs that nearly all are accepted")
 	f.IntVar(&r.runs, "runs", 4, "with -sound: inputs for each program")
 	f.IntVar(&r.keep, "keep", 1, "with -random: programs to save of each kind of difference")
 }

@@ -72,7 +72,7 @@ func (s *sound) report(out io.Writer, at uint64) {
 }
 
 func (s *sound) one(n uint64) {
-	p := gen.GenerateVerify(s.seed, n)
+	p := s.program(n)
 	s.seen++
 	if !runnable(p.Type) {
 		return
@@ -81,6 +81,14 @@ func (s *sound) one(n uint64) {
 		s.violations++
 		s.saveViolation(n, p, err)
 	}
+}
+
+// program makes the program of a number.
+func (s *sound) program(n uint64) *gen.VerifyProg {
+	if s.cases {
+		return gen.GenerateVerifyCase(s.seed, n)
+	}
+	return gen.GenerateVerify(s.seed, n)
 }
 
 // runnable says that the interpreter runs programs of a type on their own. The writable buffer of
