@@ -18,6 +18,9 @@
 //	call.go       helper calls; subprog.go calls of subprograms
 //	dynptr.go     dynptrs; iter.go open-coded iterators
 //	callback.go   functions that helpers call; async.go those that run later
+//	btf.go        types of the kernel; btfwalk.go what lies at an offset; btfaccess.go pointers to objects
+//	btfhook.go    what a program is attached to; btfcontext.go its arguments; btfkptr.go pointers in maps
+//	btfargs.go    objects as arguments, kernel variables; btfglobal.go tags of arguments, results of hooks
 //	prune.go      states that are saved; compare.go whether one covers another; scc.go loops
 //	precision.go  values that matter; backtrack.go the walk back; linked.go equal scalars
 //	log.go        the trace that Linux prints at log level 2
