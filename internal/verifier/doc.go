@@ -16,6 +16,9 @@
 //	branch.go     conditional jumps
 //	memory.go     loads and stores by kind of pointer; stack.go those of the stack
 //	call.go       helper calls; subprog.go calls of subprograms
+//	kfunc.go      calls of kernel functions; kfuncargs.go their arguments, by BTF kind and suffix
+//	refs.go       what the program holds; lock.go spin locks; region.go RCU, preemption, interrupts
+//	alloc.go      objects of the program; graph.go lists and trees; exception.go bpf_throw
 //	dynptr.go     dynptrs; iter.go open-coded iterators
 //	callback.go   functions that helpers call; async.go those that run later
 //	btf.go        types of the kernel; btfwalk.go what lies at an offset; btfaccess.go pointers to objects

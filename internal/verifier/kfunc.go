@@ -132,9 +132,9 @@ func (v *verifier) callKfunc(in isa.Insn) (flow, *reject.Error) {
 }
 
 // unknownKfunc is the reason for a function that the kernel does not have: loaders refuse the
-// program, or give a call that may not be reached.
+// program or, if it is declared as weak, give the call no number, and then it may not be reached.
 func (v *verifier) unknownKfunc(name string) *reject.Error {
-	e := v.fail(CodeHelper, linux.EINVAL, "")
+	e := v.fail(CodeHelper, linux.EINVAL, "invalid kernel function call not eliminated in verifier pass")
 	e.Found = "a call of the kernel function " + name
 	e.Needed = "a function that Linux " + v.profile.Version + " has"
 	return e

@@ -56,3 +56,15 @@ func TestKfuncs(t *testing.T) {
 		})
 	}
 }
+
+// TestUnknownKfunc has what Linux says of a call whose number is 0, which loaders make of functions
+// that the kernel does not have.
+func TestUnknownKfunc(t *testing.T) {
+	c := kfuncCase{objectCase: objectCase{callCase: callCase{
+		typ: ebpf.SchedCLS, text: "call kfunc:bpf_no_such_function\nr0 = 0\nexit",
+	}}}
+	const want = "EINVAL: invalid kernel function call not eliminated in verifier pass"
+	if _, err := Verify(c.program(t), nil); verdictOf(err) != want {
+		t.Errorf("got  %s\nwant %s", verdictOf(err), want)
+	}
+}
