@@ -32,7 +32,7 @@ func Groups() []Group {
 		{"contexts", "contexts.go", "each field of each context in each size, read and written", plain(Contexts)},
 		{"faults", "faults.go", "programs that go wrong: refused by a verifier, ended with an error without one", plain(Faults)},
 		{"found", "found.go", "small forms of what random programs found", plain(Found)},
-		{"probes", "probes.go, probes_chains.go, probes_tracepoints.go", "uprobes, uretprobes and tracepoints in a task with given registers and memory", Probes},
+		{"probes", "probes.go, probes_chains.go, probes_tracepoints.go, maptypes_stack.go, maptypes_storage.go", "uprobes, uretprobes and tracepoints in a task with given registers and memory", Probes},
 	}
 }
 

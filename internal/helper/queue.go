@@ -3,7 +3,9 @@ package helper
 import (
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/maps"
+	"github.com/carom-bpf/carom/internal/mem"
 	"github.com/carom-bpf/carom/internal/vm"
+	"github.com/cilium/ebpf"
 )
 
 // queueHelpers are for maps without keys (kernel/bpf/helpers.c).
@@ -58,9 +60,9 @@ func mapPeek(k *vm.Call) uint64 {
 	if !ok {
 		return 0
 	}
-	view := k.Bytes
-	if _, fills := q.(maps.LookupDeleter); fills {
-		view = k.Buffer
+	view := k.Buffer
+	if mem.Load32(k.Args[0]+mem.MapType) == uint32(ebpf.BloomFilter) {
+		view = k.Bytes
 	}
 	value, ok := view(k.Args[1], size)
 	if !ok {

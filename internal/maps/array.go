@@ -2,9 +2,11 @@ package maps
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/mem"
+	"github.com/cilium/ebpf"
 )
 
 // array is BPF_MAP_TYPE_ARRAY and BPF_MAP_TYPE_PERCPU_ARRAY (kernel/bpf/arraymap.c): every
@@ -19,7 +21,7 @@ type array struct {
 }
 
 const arrayFlags = linux.MapNUMANode | linux.MapReadOnly | linux.MapWriteOnly | linux.MapReadOnlyProg |
-	linux.MapWriteOnlyProg | linux.MapMmapable | linux.MapPreserveElems | linux.MapInnerMap
+	linux.MapWriteOnlyProg | linux.MapMmapable | linux.MapInnerMap
 
 func newArray(c *Common) (Map, error)       { return makeArray(c, 1) }
 func newPerCPUArray(c *Common) (Map, error) { return makeArray(c, c.host.CPUs) }
@@ -35,8 +37,12 @@ func checkArray(c *Common) error {
 		return c.fail(linux.EINVAL, "value_size is 0")
 	case c.Flags&^arrayFlags != 0:
 		return c.fail(linux.EINVAL, "map_flags %#x are not allowed for this type", c.Flags&^arrayFlags)
-	case c.Flags&linux.MapReadOnlyProg != 0 && c.Flags&linux.MapWriteOnlyProg != 0:
-		return c.fail(linux.EINVAL, "BPF_F_RDONLY_PROG and BPF_F_WRONLY_PROG exclude each other")
+	case c.accessClash():
+		return c.fail(linux.EINVAL, "map_flags %#x: read-only and write-only exclude each other", c.Flags)
+	case c.ValueSize > math.MaxInt32:
+		return c.fail(linux.E2BIG, "value_size is %d, an array has at most %d bytes", c.ValueSize, math.MaxInt32)
+	case c.Type == ebpf.PerCPUArray && roundUp8(c.ValueSize) > perCPUMaxSize:
+		return c.fail(linux.E2BIG, "value_size is %d, a per-CPU array has at most %d bytes", c.ValueSize, perCPUMaxSize)
 	}
 	return nil
 }
@@ -45,8 +51,9 @@ func makeArray(c *Common, copies int) (Map, error) {
 	if err := checkArray(c); err != nil {
 		return nil, err
 	}
-	if copies > 1 && c.Flags&(linux.MapMmapable|linux.MapInnerMap) != 0 {
-		return nil, c.fail(linux.EINVAL, "per-CPU arrays cannot be BPF_F_MMAPABLE or BPF_F_INNER_MAP")
+	const notPerCPU = linux.MapMmapable | linux.MapInnerMap | linux.MapNUMANode
+	if c.Type == ebpf.PerCPUArray && c.Flags&notPerCPU != 0 {
+		return nil, c.fail(linux.EINVAL, "per-CPU arrays cannot be BPF_F_MMAPABLE, BPF_F_INNER_MAP or BPF_F_NUMA_NODE")
 	}
 	a := &array{Common: c, stride: roundUp8(c.ValueSize), copies: copies, keys: make([][4]byte, c.host.CPUs)}
 	a.cpu = a.stride * uint64(c.MaxEntries)

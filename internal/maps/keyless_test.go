@@ -10,9 +10,13 @@ import (
 )
 
 // scripts are the operations that this package and the kernel must answer alike.
-func scripts() []script { return slices.Concat(keylessScripts(), stackTraceScripts(), objectScripts()) }
+func scripts() []script {
+	return slices.Concat(keylessScripts(), stackTraceScripts(), objectScripts(), accessScripts())
+}
 
-func createRows() []created { return slices.Concat(keylessRows(), stackTraceRows(), objectRows()) }
+func createRows() []created {
+	return slices.Concat(keylessRows(), stackTraceRows(), objectRows(), accessRows())
+}
 
 func TestScripts(t *testing.T) {
 	for _, s := range scripts() {

@@ -184,6 +184,28 @@ func (c *Common) sysRead() linux.Errno {
 	return linux.OK
 }
 
+// checkTake holds what bpf(2) checks before it takes an element, in its order: flags, the rights to
+// read and to write, and BPF_F_LOCK, which needs a lock in the value.
+func (c *Common) checkTake(flags uint64) linux.Errno {
+	switch {
+	case flags&^linux.UpdateLock != 0:
+		return linux.EINVAL
+	case c.sysRead() != linux.OK || c.sysWrite() != linux.OK:
+		return linux.EPERM
+	case flags != 0:
+		return linux.EINVAL
+	}
+	return linux.OK
+}
+
+// SysLookupDelete implements LookupDeleter for types whose elements cannot be taken.
+func (c *Common) SysLookupDelete(_, _ []byte, flags uint64) linux.Errno {
+	if errno := c.checkTake(flags); errno != linux.OK {
+		return errno
+	}
+	return linux.ENOTSUPP
+}
+
 func roundUp8(n uint32) uint64 { return (uint64(n) + 7) &^ 7 }
 
 // constructor makes one type of map from its attributes, which it checks.

@@ -168,13 +168,8 @@ func (q *queue) SysDelete([]byte) linux.Errno {
 // SysLookupDelete implements LookupDeleter: it pops. There is no flag, and both reading and
 // writing must be allowed.
 func (q *queue) SysLookupDelete(_, value []byte, flags uint64) linux.Errno {
-	switch {
-	case flags&^linux.UpdateLock != 0:
-		return linux.EINVAL
-	case q.sysRead() != linux.OK || q.sysWrite() != linux.OK:
-		return linux.EPERM
-	case flags != 0:
-		return linux.EINVAL
+	if errno := q.checkTake(flags); errno != linux.OK {
+		return errno
 	}
 	return q.Pop(value[:q.ValueSize])
 }

@@ -162,13 +162,8 @@ func (s *StackTrace) read(key, value []byte) linux.Errno {
 
 // SysLookupDelete implements LookupDeleter.
 func (s *StackTrace) SysLookupDelete(key, value []byte, flags uint64) linux.Errno {
-	switch {
-	case flags&^linux.UpdateLock != 0:
-		return linux.EINVAL
-	case s.sysRead() != linux.OK || s.sysWrite() != linux.OK:
-		return linux.EPERM
-	case flags != 0:
-		return linux.EINVAL
+	if errno := s.checkTake(flags); errno != linux.OK {
+		return errno
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
