@@ -85,7 +85,7 @@ func newRun() *cobra.Command {
 	fl.StringArrayVar(&f.sets, "set", nil, "set an `ELEMENT`, MAP[KEY]=VALUE, or VARIABLE=VALUE; may be repeated")
 	fl.StringArrayVar(&f.dumps, "dump", nil, "print a `MAP` after the runs; may be repeated")
 	fl.StringArrayVar(&f.eventStruct, "events", nil, "`TYPE` of records, MAP:STRUCT (default: named like the map, or event)")
-	fl.StringVar(&f.engine, "engine", engineAuto, "`ENGINE`: interp, jit, kernel, both or auto (jit if possible)")
+	fl.StringVar(&f.engine, "engine", engineAuto, "`ENGINE`: interp, jit, kernel, both or auto (the best)")
 	fl.BoolVar(&f.countEdges, "count-edges", false, "count tail calls in the kernel, by an instrumented copy")
 	fl.IntVar(&f.cpus, "cpus", 1, "number `N` of virtual CPUs, 1 to 256")
 	fl.BoolVar(&f.parallel, "parallel", false, "run packets on all virtual CPUs at once, in no order")
@@ -97,7 +97,7 @@ func newRun() *cobra.Command {
 	_ = fl.MarkHidden("skip-verify")
 	fl.BoolVar(&f.trace, "trace", false, "print one line for each tail call, taken or not")
 	fl.StringVar(&f.cpuProfile, "cpuprofile", "", "write where time went to a `FILE` for go tool pprof")
-	fl.BoolVar(&f.timings, "timings", false, "print how long reading, loading, verifying, compiling and the first run took")
+	fl.BoolVar(&f.timings, "timings", false, "print how long each step to the first verdict took")
 	fl.BoolVar(&f.json, "json", false, "print JSON lines, the last one is the summary")
 	return cmd
 }
