@@ -384,7 +384,7 @@ func TestMapCreateErrors(t *testing.T) {
 		{"no entries", mapSpec(ebpf.Hash, 4, 4, 0), "max_entries"},
 		{"u8 index", mapSpec(ebpf.Array, 1, 4, 1), "key_size is 1"},
 		{"program array", mapSpec(ebpf.ProgramArray, 1, 4, 1), "key_size is 1"},
-		{"type", &ebpf.MapSpec{Type: ebpf.StackTrace, KeySize: 4, ValueSize: 8, MaxEntries: 1}, "not supported"},
+		{"type", &ebpf.MapSpec{Type: ebpf.ReusePortSockArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}, "not supported"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := carom.NewCollection(source{maps: map[string]*ebpf.MapSpec{"m": c.spec}}.spec(t), nil)
