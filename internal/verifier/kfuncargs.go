@@ -166,6 +166,8 @@ func (v *verifier) kfuncTrust(n int, trusted bool, c *kfuncCall) *reject.Error {
 func (v *verifier) kfuncMap(n int, c *kfuncCall) *reject.Error {
 	r := &v.state.regs()[n]
 	switch {
+	case r.Type.base() == PtrToBTFID:
+		return nil // it may be a struct bpf_map of the kernel
 	case r.Map == nil:
 		return v.failReg(n, CodeArgument, linux.EINVAL, "pointer in R%d isn't map pointer", n)
 	case c.m == nil || c.m == r.Map && c.mapUID == r.MapUID:
