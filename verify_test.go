@@ -79,16 +79,16 @@ func TestNewCollectionVerifies(t *testing.T) {
 
 // TestUnjudgedLoads: a program that needs rules which the verifier does not have loads, and says so.
 func TestUnjudgedLoads(t *testing.T) {
-	spec := loadSpec(t, "caromtest/testdata/exception.o")
+	spec := loadSpec(t, "caromtest/testdata/extension.o")
 	coll := newCollection(t, spec, nil)
 	var why *carom.VerifierError
-	if err := coll.Programs["thrower"].Unverified(); !errors.As(err, &why) || why.Reason.Code != carom.VerifierUnsupported {
+	if err := coll.Programs["extension"].Unverified(); !errors.As(err, &why) || why.Reason.Code != carom.VerifierUnsupported {
 		t.Errorf("%v", err)
 	}
 	if !coll.Programs["entry"].Verified() {
 		t.Errorf("entry: %v", coll.Programs["entry"].Unverified())
 	}
-	if _, err := carom.Verify(spec, "thrower", nil); !errors.As(err, &why) || why.Reason.Code != carom.VerifierUnsupported {
+	if _, err := carom.Verify(spec, "extension", nil); !errors.As(err, &why) || why.Reason.Code != carom.VerifierUnsupported {
 		t.Errorf("%v", err)
 	}
 }

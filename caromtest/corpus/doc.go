@@ -18,7 +18,6 @@ import (
 
 // Reasons for leaving an engine out.
 const (
-	partTwo      = "carom's verifier does not know kernel functions and locks yet, so the program loads unverified"
 	onlyVerified = "only a verifier knows how far a program reads"
 	twoArrays    = "counters need to know the array of each tail call, and here one call uses two"
 	apart        = "programs that are loaded apart have counters apart, so their tail calls to each other are not seen"
@@ -27,12 +26,6 @@ const (
 // uncounted leaves out the comparison of tail-call counts.
 func uncounted(c caromtest.Case, why string) caromtest.Case {
 	c.Skip = map[string]string{caromtest.EdgeCounts: why}
-	return c
-}
-
-// unjudged is a case that carom's verifier cannot judge yet.
-func unjudged(c caromtest.Case) caromtest.Case {
-	c.Skip = map[string]string{caromtest.Verifier: partTwo}
 	return c
 }
 

@@ -167,10 +167,6 @@ func Refusals(testdata string) []ct.Case {
 	verified := func(object string, errno ct.Errno, text string) ct.Case {
 		return ct.Case{Name: object, Object: o.path(object), Refused: &ct.Refusal{Errno: errno, Text: text}}
 	}
-	later := func(c ct.Case) ct.Case {
-		c.Skip = map[string]string{interpreter: partTwo}
-		return c
-	}
 	loading := func(c ct.Case, program string) ct.Case {
 		c.Load = []string{program}
 		return c
@@ -188,9 +184,9 @@ func Refusals(testdata string) []ct.Case {
 	}
 	// The log of a program with the wrong owner has statistics only, so no text is asked for.
 	return []ct.Case{
-		later(verified("held_lock", ct.EINVAL, "function calls are not allowed while holding a lock")),
-		later(verified("held_rcu", ct.EINVAL, "tail_call cannot be used inside bpf_rcu_read_lock-ed region")),
-		later(verified("held_preempt", ct.EINVAL, "tail_call cannot be used inside bpf_preempt_disable-ed region")),
+		verified("held_lock", ct.EINVAL, "function calls are not allowed while holding a lock"),
+		verified("held_rcu", ct.EINVAL, "tail_call cannot be used inside bpf_rcu_read_lock-ed region"),
+		verified("held_preempt", ct.EINVAL, "tail_call cannot be used inside bpf_preempt_disable-ed region"),
 		verified("ref_leak", ct.EINVAL, "tail_call would lead to reference leak"),
 		verified("stack_256", ct.EACCES,
 			"tail_calls are not allowed when call stack of previous frames is 256 bytes. Too large"),

@@ -96,8 +96,8 @@ func TestVerifyLog(t *testing.T) {
 }
 
 func TestVerifyUnsupported(t *testing.T) {
-	code, out, errOut := cli(t, "", "verify", testdata+"exception.o", "--prog", "thrower")
-	if code != exitUnsupported || !strings.Contains(errOut, "not supported") || !strings.Contains(out, "bpf_throw") {
+	code, out, errOut := cli(t, "", "verify", testdata+"extension.o", "--prog", "extension")
+	if code != exitUnsupported || !strings.Contains(errOut, "not supported") || !strings.Contains(out, "extensions") {
 		t.Errorf("exit %d, %q\n%s", code, errOut, out)
 	}
 }
