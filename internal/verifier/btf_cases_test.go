@@ -76,6 +76,16 @@ func (c *typedCase) program(t testing.TB, kernel *KernelTypes) *Program {
 	return p
 }
 
+// runningTypes are the types of the kernel that judges.
+func runningTypes(t testing.TB) *KernelTypes {
+	t.Helper()
+	k := NewKernelTypes(btf.LoadKernelSpec)
+	if _, err := k.Spec(); err != nil {
+		t.Skipf("the kernel has no BTF: %v", err)
+	}
+	return k
+}
+
 func TestTypedPointers(t *testing.T) {
 	kernel := runningTypes(t)
 	for _, c := range typedCases() {

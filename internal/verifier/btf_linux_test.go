@@ -64,16 +64,6 @@ func externsByID(t testing.TB, p *Program, insns []isa.Insn) []isa.Insn {
 	return insns
 }
 
-// runningTypes are the types of the kernel that judges.
-func runningTypes(t testing.TB) *KernelTypes {
-	t.Helper()
-	k := NewKernelTypes(btf.LoadKernelSpec)
-	if _, err := k.Spec(); err != nil {
-		t.Skipf("the kernel has no BTF: %v", err)
-	}
-	return k
-}
-
 // besideLinux compares verdict, reason and log of a program.
 func besideLinux(t testing.TB, p *Program, fds []int32) (difference, verdict string) {
 	t.Helper()
