@@ -103,9 +103,8 @@ func (v *verifier) back(at, next int, h *step) outcome {
 	case isa.ClassLDX:
 		done = b.backLoad(in.Dst, h)
 	case isa.ClassSTX, isa.ClassST:
-		// Linux 6.18 takes atomic operations that fetch for stores.
-		if isLoadAcquire(in) {
-			done = b.backLoad(in.Dst, h)
+		if dst, ok := atomicLoads(in); ok {
+			done = b.backLoad(dst, h)
 		} else {
 			done, result = b.backStore(in, h)
 		}
@@ -153,9 +152,22 @@ func (b *backtrack) backLoad(dst uint8, h *step) (done bool) {
 	return false
 }
 
-// isLoadAcquire says that an atomic operation is a load.
-func isLoadAcquire(in *isa.Insn) bool {
-	return in.Class() == isa.ClassSTX && in.Op&0xe0 == isa.ModeATOMIC && in.Imm == isa.AtomicLoadAcq
+// atomicLoads returns the register that an atomic operation loads, if it does. Linux 6.18.44 takes
+// operations that fetch for stores, so that it prunes where what was fetched matters; later
+// versions do not.
+func atomicLoads(in *isa.Insn) (dst uint8, ok bool) {
+	if in.Class() != isa.ClassSTX || in.Op&0xe0 != isa.ModeATOMIC {
+		return 0, false
+	}
+	switch {
+	case in.Imm == isa.AtomicLoadAcq:
+		return in.Dst, true
+	case in.Imm == isa.AtomicStoreRel, in.Imm&isa.AtomicFetch == 0:
+		return 0, false
+	case in.Imm == isa.AtomicCMPXCHG:
+		return 0, true
+	}
+	return in.Src, true
 }
 
 // backStore undoes a store: a slot that is looked for comes from the register.

@@ -225,7 +225,8 @@ func statements() []func(*programText) {
 			p.line("r%d = *(%s *)(r10 %d)", p.reg(), pick(p, "u64", "u64", "u64", "u32", "u8"), p.slot())
 		},
 		func(p *programText) { p.line("*(u64 *)(r10 %d) = %d", p.slot(), p.IntN(4)) },
-		func(p *programText) { p.line("r%d = atomic64_fetch_add((u64 *)(r10 %d), r%[1]d)", p.reg(), p.slot()) },
+		// Without fetching: Linux 6.18.44 loses precision there.
+		func(p *programText) { p.line("lock *(u64 *)(r10 %d) += r%d", p.slot(), p.reg()) },
 		(*programText).helper,
 		(*programText).indexed,
 		(*programText).ifElse, (*programText).ifElse, (*programText).ifElse,

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -251,4 +252,29 @@ func scalarRange(lo, hi int64) scalar.Scalar {
 	s.Smin, s.Smax = lo, hi
 	s.Sync()
 	return s
+}
+
+// TestAtomicFetchIsFollowed: whether R6 is read depends on what was fetched from the stack, so the
+// second path may not end where the first one was. Linux 6.18.44 accepts the program.
+func TestAtomicFetchIsFollowed(t *testing.T) {
+	_, err := Verify(stateProgram(t, `*(u64 *)(r10 -8) = 0
+call bpf_get_prandom_u32
+if r0 > 5 goto over
+*(u64 *)(r10 -8) = 1
+over:
+r1 = 0
+r1 = atomic64_fetch_add((u64 *)(r10 -8), r1)
+r2 = 0
+r2 = 0
+r2 = 0
+r2 = 0
+if r1 == 1 goto out
+r0 = r6
+out:
+r0 = 0
+exit`), nil)
+	var e *Error
+	if !errors.As(err, &e) || e.Reason.Message != "R6 !read_ok" {
+		t.Errorf("%v", err)
+	}
 }
