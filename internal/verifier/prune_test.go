@@ -255,19 +255,17 @@ func scalarRange(lo, hi int64) scalar.Scalar {
 }
 
 // TestAtomicFetchIsFollowed: whether R6 is read depends on what was fetched from the stack, so the
-// second path may not end where the first one was. Linux 6.18.44 accepts the program.
+// second path may not end where the first one was saved, before may_goto. Linux 6.18.44 accepts
+// the program.
 func TestAtomicFetchIsFollowed(t *testing.T) {
 	_, err := Verify(stateProgram(t, `*(u64 *)(r10 -8) = 0
 call bpf_get_prandom_u32
 if r0 > 5 goto over
 *(u64 *)(r10 -8) = 1
 over:
+may_goto pc+0
 r1 = 0
 r1 = atomic64_fetch_add((u64 *)(r10 -8), r1)
-r2 = 0
-r2 = 0
-r2 = 0
-r2 = 0
 if r1 == 1 goto out
 r0 = r6
 out:
