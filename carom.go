@@ -148,7 +148,8 @@ var Interpreter Engine = userEngine{userspace.NativeNever}
 
 // JIT compiles programs that the verifier has accepted to machine code. Programs that are not
 // verified, or that use what the compiler does not know, run in the interpreter; see
-// Program.Jited. On systems other than Linux on amd64, loading fails with ErrUnsupported.
+// Program.Jited. On systems other than Linux on amd64 and arm64, loading fails with
+// ErrUnsupported.
 var JIT Engine = userEngine{userspace.NativeAlways}
 
 // userEngine stands for the engine that NewCollection makes with the options at hand.
