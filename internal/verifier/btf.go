@@ -33,8 +33,11 @@ func (k *KernelTypes) Spec() (*btf.Spec, error) {
 // find returns the type of a name and kind with the lowest id, nil where there is none
 // (btf_find_by_name_kind).
 func find[T btf.Type](k *KernelTypes, name string) (found T, ok bool) {
+	if name == "" { // before the types are read, which takes long
+		return found, false
+	}
 	spec, err := k.Spec()
-	if err != nil || name == "" {
+	if err != nil {
 		return found, false
 	}
 	types, err := spec.AnyTypesByName(name)
