@@ -48,7 +48,7 @@ func (s *session) runBatches(parent context.Context, ctxIn []byte, cpus []*carom
 	}()
 	workers := make([]batchWorker, len(cpus))
 	var all sync.WaitGroup
-	var mu sync.Mutex // guards s.sum and s.out
+	var mu sync.Mutex // guards s.sum; in parallel, s.out belongs to the sink
 	for i := range workers {
 		w := &workers[i]
 		w.session, w.cpu, w.mu = s, cpus[i], &mu
@@ -143,7 +143,7 @@ func (w *batchWorker) run(ctx context.Context, b *batch) error {
 			err = w.failed(b.first+uint64(at), err)
 			at++
 		}
-		if err == nil && s.out.Buffered() > 0 && !s.flags.parallel {
+		if err == nil && !s.flags.parallel && s.out.Buffered() > 0 {
 			err = s.out.Flush()
 		}
 		s.progress.show(s.sum.Inputs)
