@@ -83,7 +83,9 @@ func explainers() map[reject.Code]func(*explainer) explanation {
 // explain fills in the path, the explanation and the suggestion of an error.
 func (v *verifier) explain(e *Error) {
 	x := &explainer{v: v, r: &e.Reason}
-	if v.exploring(&e.Reason) && e.Reason.Code != CodeTooComplex {
+	// An instruction that names registers which do not exist says everything itself.
+	known := e.Reason.Insn < 0 || v.insns[e.Reason.Insn].Dst < numRegs && v.insns[e.Reason.Insn].Src < numRegs
+	if known && v.exploring(&e.Reason) && e.Reason.Code != CodeTooComplex {
 		x.t = v.follow(&e.Reason)
 	}
 	if f := explainers()[e.Reason.Code]; f != nil {

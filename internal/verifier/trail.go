@@ -292,7 +292,7 @@ func (t *trail) stored(v *verifier, pre *[numRegs]reg) (at place) {
 	case isa.ClassST, isa.ClassSTX:
 		ptr = int(in.Dst)
 	}
-	if ptr < 0 || pre[ptr].Type != PtrToStack || !pre[ptr].Var.IsConst() {
+	if ptr < 0 || ptr >= numRegs || pre[ptr].Type != PtrToStack || !pre[ptr].Var.IsConst() {
 		return place{frame: -1}
 	}
 	spi, _ := slotOf(int(in.Off) + int(pre[ptr].Off) + int(int64(pre[ptr].Var.Value)))
