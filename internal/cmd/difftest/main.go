@@ -26,6 +26,7 @@ import (
 	"github.com/cilium/ebpf"
 
 	"github.com/carom-bpf/carom"
+	"github.com/carom-bpf/carom/internal/cmd/internal/kmsg"
 	"github.com/carom-bpf/carom/internal/gen"
 	"github.com/carom-bpf/carom/kernel"
 )
@@ -84,15 +85,15 @@ func run(args []string, stderr io.Writer) int {
 		t.summary()
 		return min(len(t.differences), 1)
 	}
-	log, err := openLog()
+	log, err := kmsg.Open()
 	if err != nil {
 		fmt.Fprintln(stderr, "difftest: cannot read the kernel's log:", err)
 		return 2
 	}
-	defer log.close()
+	defer log.Close()
 	t.loop()
 	t.summary()
-	warnings, err := log.warnings()
+	warnings, err := log.Warnings()
 	if err != nil {
 		fmt.Fprintln(stderr, "difftest: cannot read the kernel's log:", err)
 		return 1

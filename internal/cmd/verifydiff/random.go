@@ -9,6 +9,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/carom-bpf/carom/internal/cmd/internal/kmsg"
 	"github.com/carom-bpf/carom/internal/gen"
 	"github.com/carom-bpf/carom/internal/linux"
 	"github.com/carom-bpf/carom/internal/verifier"
@@ -65,12 +66,12 @@ func (r *random) flags(f *flag.FlagSet) {
 }
 
 func (r *random) run(stderr io.Writer) int {
-	log, err := openLog()
+	log, err := kmsg.Open()
 	if err != nil {
 		fmt.Fprintln(stderr, "verifydiff: cannot read the kernel's log:", err)
 		return 2
 	}
-	defer log.close()
+	defer log.Close()
 	if r.kernel, err = newJudge(); err != nil {
 		fmt.Fprintln(stderr, "verifydiff:", err)
 		return 2
@@ -97,7 +98,7 @@ func (r *random) run(stderr io.Writer) int {
 		fmt.Fprintln(stderr, "verifydiff:", err)
 		return 2
 	}
-	warnings, err := log.warnings()
+	warnings, err := log.Warnings()
 	if err != nil {
 		fmt.Fprintln(stderr, "verifydiff: cannot read the kernel's log:", err)
 		return 2

@@ -1,4 +1,5 @@
-package main
+// Package kmsg reads warnings from the kernel's log, for tools that give programs to the kernel.
+package kmsg
 
 import (
 	"errors"
@@ -9,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelLog reads what the kernel logs from now on.
-type kernelLog struct{ fd int }
+// Log is the kernel's log from where it was opened.
+type Log struct{ fd int }
 
-func openLog() (*kernelLog, error) {
+// Open opens the log at its end.
+func Open() (*Log, error) {
 	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -20,13 +22,14 @@ func openLog() (*kernelLog, error) {
 	if _, err := unix.Seek(fd, 0, unix.SEEK_END); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return &kernelLog{fd}, nil
+	return &Log{fd}, nil
 }
 
-func (k *kernelLog) close() { _ = unix.Close(k.fd) }
+// Close gives the log up.
+func (k *Log) Close() { _ = unix.Close(k.fd) }
 
-// warnings are the lines that report a fault of the kernel.
-func (k *kernelLog) warnings() ([]string, error) {
+// Warnings are the lines that report a fault of the kernel.
+func (k *Log) Warnings() ([]string, error) {
 	var out []string
 	buf := make([]byte, 8192)
 	for {
